@@ -46,7 +46,11 @@ export function withSplit(service: Service): Service {
 }
 
 /** Divides a weight among instances by their own, in whole numbers whose sum is exact; the largest remainders round up. */
-function* apportion(total: number, sum: number, instances: readonly Instance[]): Generator<[InstanceId, number]> {
+export function* apportion(
+  total: number,
+  sum: number,
+  instances: readonly Instance[],
+): Generator<[InstanceId, number]> {
   const exact = instances.map(({ id, weight }) => ({ id, weight: (total * weight) / sum }));
   let left = total - exact.reduce((given, { weight }) => given + Math.floor(weight), 0);
   const byRemainder = exact.toSorted((a, b) => (b.weight % 1) - (a.weight % 1) || (a.id < b.id ? -1 : 1));

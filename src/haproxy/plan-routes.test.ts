@@ -56,6 +56,29 @@ test('a plan leaves more than 10,000 changes of routes to a reload, where one is
   ]);
 });
 
+test('a plan has an instance of a version there while its number counts', () => {
+  const before = rendered({ web: { servers: {} } }, baseText, {
+    'VERSION:web/v1': 'web/=1:1',
+    'VERSION:web/v1/0': 'web/=a',
+  });
+  const after = rendered({ web: { servers: {} } }, baseText, {
+    ...{ 'VERSION:web/v1': 'web/=2:2', 'VERSION:web/v1/0': 'web/=a', 'VERSION:web/v1/1': 'web/=b' },
+    ...{ 'VERSION:web/v2': 'web/=1:1', 'VERSION:web/v2/0': 'web/=c' },
+  });
+  expect(plan(before, after).steps).toEqual([
+    'add map routes.map VERSION:web/v2/0 web/=c',
+    'add map routes.map VERSION:web/v2 web/=1:1',
+    'add map routes.map VERSION:web/v1/1 web/=b',
+    'set map routes.map VERSION:web/v1 web/=2:2',
+  ]);
+  expect(plan(after, before).steps).toEqual([
+    'set map routes.map VERSION:web/v1 web/=1:1',
+    'del map routes.map VERSION:web/v1/1',
+    'del map routes.map VERSION:web/v2',
+    'del map routes.map VERSION:web/v2/0',
+  ]);
+});
+
 describe('the routes in a plan', () => {
   const before = rendered({ web: { servers: {} } }, baseText, { 'a/': 'web', 'SERVICE:web': 'maintenance' });
   const now = (head: string, routes: Readonly<Record<string, string>>) =>

@@ -1,5 +1,13 @@
 import type { ServiceName } from '../model/name.ts';
-import { formatState, isStateKey, type RouteTarget, serviceOfState, serviceOfTarget } from '../model/route-target.ts';
+import {
+  formatState,
+  isRouteKey,
+  isStateKey,
+  isVersionKey,
+  type RouteTarget,
+  serviceOfState,
+  serviceOfTarget,
+} from '../model/route-target.ts';
 import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import { bySpecificity, findRoute, RouteSet } from '../render/route-set.ts';
 import { sameSection } from '../render/template.ts';
@@ -56,7 +64,7 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
   const all = served.routes.differences(desired.routes);
   if (all.length === 0) return { steps: [], crowding: [] };
   const { obstructed, mostCommands: most = mostCommands, paced = () => false } = conditions;
-  const unlike = all.filter((route) => !isStateKey(route));
+  const unlike = all.filter(isRouteKey);
   const crowding = obstructed ? new Set<ServiceName>() : crowdingIn(served, desired, unlike, most);
   const isReady = readiness(served, desired, conditions, crowding);
   // The routes of such a service stay as they are until its turn for a reload.
@@ -107,7 +115,8 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
   for (const route of kept) lagging.add(serviceOfTarget(served.routes.get(route) as RouteTarget));
   const states = planStates(served, desired, all, (service) => isReady(service) && !lagging.has(service));
   removing.sort((a, b) => bySpecificity(b.route, a.route));
-  const steps = [...states.restricting, ...adding, ...setting, ...removing, ...states.loosening];
+  const versions = planVersions(served, desired, all, isReady);
+  const steps = [...states.restricting, ...versions, ...adding, ...setting, ...removing, ...states.loosening];
   return { steps, crowding: [...crowding] };
 }
 
@@ -209,6 +218,31 @@ function planStates(
   return { restricting, loosening };
 }
 
+/**
+ * Which instances have a version, once HAProxy has the rules that ask. An instance is there before the count that includes its number, and goes
+ * after it.
+ */
+function planVersions(
+  served: Rendered,
+  desired: Rendered,
+  differing: readonly string[],
+  isReady: (service: ServiceName) => boolean,
+): readonly RouteStep[] {
+  const adding: RouteStep[] = [];
+  const setting: RouteStep[] = [];
+  const removing: RouteStep[] = [];
+  for (const route of differing.filter(isVersionKey).sort()) {
+    const service = changedBy(served, desired, route);
+    if (desired.backends.has(service) && !isReady(service)) continue;
+    const target = desired.routes.get(route);
+    if (target === undefined) removing.push({ kind: 'remove-route', route });
+    else if (served.routes.has(route)) setting.push({ kind: 'set-route', route, target });
+    else adding.push({ kind: 'add-route', route, target });
+  }
+  // The key of a count is the beginning of the keys of its numbers.
+  return [...adding.reverse(), ...setting, ...removing];
+}
+
 const maintenance = formatState({ kind: 'maintenance' });
 
 /** The routes that a plan removes now because the reload that their policies wait for cannot be done. */
@@ -219,7 +253,7 @@ export function withdrawable(
 ): readonly string[] {
   const { steps } = planRoutes(served, desired, { certain, made: new Set(), obstructed: true });
   return steps.flatMap(({ kind, route }) =>
-    kind === 'remove-route' && !isStateKey(route) && !desired.routes.has(route) ? [route] : [],
+    kind === 'remove-route' && isRouteKey(route) && !desired.routes.has(route) ? [route] : [],
   );
 }
 
@@ -230,7 +264,7 @@ export function withdrawable(
  */
 function givenUp(served: Rendered, desired: Rendered): readonly string[] {
   const differing = served.routes.differences(desired.routes);
-  const removed = differing.filter((route) => !isStateKey(route) && !desired.routes.has(route));
+  const removed = differing.filter((route) => isRouteKey(route) && !desired.routes.has(route));
   if (removed.length === 0) return [];
   const targets = targetsOf(served);
   return removed.filter((route) => targets.get(serviceOfTarget(served.routes.get(route) as RouteTarget))?.size === 1);
@@ -240,7 +274,7 @@ function givenUp(served: Rendered, desired: Rendered): readonly string[] {
 function targetsOf(served: Rendered): ReadonlyMap<ServiceName, ReadonlySet<RouteTarget>> {
   const targets = new Map<ServiceName, Set<RouteTarget>>();
   for (const [route, target] of served.routes) {
-    if (isStateKey(route)) continue;
+    if (!isRouteKey(route)) continue;
     const service = serviceOfTarget(target);
     const known = targets.get(service);
     if (known === undefined) targets.set(service, new Set([target]));

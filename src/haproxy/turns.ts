@@ -1,6 +1,6 @@
 import type { DirtySet } from '../model/dirty-set.ts';
 import type { ServiceName } from '../model/name.ts';
-import { isStateKey, type RouteTarget, serviceOfState, serviceOfTarget } from '../model/route-target.ts';
+import { isRouteKey, isStateKey, type RouteTarget, serviceOfState, serviceOfTarget } from '../model/route-target.ts';
 import type { Rendered } from '../render/rendered.ts';
 import { RouteSet } from '../render/route-set.ts';
 import type { Step } from './step.ts';
@@ -26,7 +26,7 @@ export function inTurns(
   const ordered: Step[] = [];
   let compared = 0;
   const mayShare = (step: Step, others: RouteSet): boolean => {
-    if (others.hosts === 0 || !('route' in step) || isStateKey(step.route)) return false;
+    if (others.hosts === 0 || !('route' in step) || !isRouteKey(step.route)) return false;
     compared += others.hosts;
     return compared > mostCompared || others.hasOver(step.route) || others.hasBelow(step.route);
   };
@@ -48,7 +48,7 @@ export function inTurns(
       }
       behind.push(i);
       for (const service of [own, ...others]) blocked.add(service);
-      if ('route' in step && !isStateKey(step.route)) blockedRoutes.add(step.route);
+      if ('route' in step && isRouteKey(step.route)) blockedRoutes.add(step.route);
     }
     left = behind;
   }

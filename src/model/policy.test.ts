@@ -73,6 +73,7 @@ describe('a policy is refused with the field and the reason', () => {
     [{ mode: 'tcp', port: 5432, balance: 'path' }, 'balance: a tcp service cannot balance by path or header'],
     [{ sticky: { cookie: 'a;b' } }, 'sticky.cookie: "a;b" is not a cookie name'],
     [{ sticky: {} }, 'sticky.cookie: it is missing'],
+    [{ sticky: { cookie: 'V', to: 'version', key: 'k' } }, 'sticky: only a cookie that leads to a server has a key'],
     [{ check: { kind: 'none', interval: '1s' } }, '"check.interval" is not a field of a policy'],
     [{ check: { kind: 'http', path: '/a b' } }, 'check.path: it is not a path'],
     [{ check: { kind: 'http', status: ['600'] } }, 'check.status.0: "600" is not a status or a range of them'],

@@ -7,7 +7,7 @@ import { isMatchText, type MatchText } from './policy/match.ts';
  * HAProxy removes from the path, `web/2`. A route with a match has the match as well, `web/0/m:GET`, and its key ends with
  * `?<id>`, which no request has. The key without that ending has the ids of all its matches in their order and what is there
  * when none of them fits, `?/web/2/<id>,<id>`; `?/web/-/<id>` if nothing is, where the service is that of the first match.
- * The value of a service is its state.
+ * The value of a service is its state. The value of a key about versions is the service with counts or a name, `web/=3:3`.
  */
 export type RouteTarget = Brand<string, 'RouteTarget'>;
 
@@ -33,6 +33,8 @@ export function choiceTarget(
 /** Reads what one of the functions here wrote. */
 export function parseRouteTarget(text: string): Parsed<RouteTarget> {
   if (isState(text)) return accepted(text as RouteTarget);
+  const versioned = /^([^/]+)\/=[A-Za-z0-9._:+-]{1,127}$/.exec(text);
+  if (versioned?.[1] !== undefined && parseServiceName(versioned[1]).ok) return accepted(text as RouteTarget);
   const isChoice = text.startsWith('?/');
   const [name = '', stripped, last, ...rest] = (isChoice ? text.slice(2) : text).split('/');
   const service = parseServiceName(name);
@@ -74,6 +76,21 @@ export const stateKey = (service: ServiceName): string => `${prefix}${service}`;
 
 /** Whether a key of the route map holds a state and no route. */
 export const isStateKey = (key: string): boolean => key.startsWith(prefix);
+
+const versionPrefix = 'VERSION:';
+
+/** A key of the route map that says which instances have a version. As with states, no request is led by it. */
+export const versionKey = (service: ServiceName, about: string): string => `${versionPrefix}${service}/${about}`;
+
+/** The value of such a key: two counts, an instance or a version. */
+export const versionTarget = (service: ServiceName, value: string): RouteTarget =>
+  `${service}/=${value}` as RouteTarget;
+
+/** Whether a key of the route map is about a version. */
+export const isVersionKey = (key: string): boolean => key.startsWith(versionPrefix);
+
+/** Whether a key of the route map leads requests to a service. */
+export const isRouteKey = (key: string): boolean => !isStateKey(key) && !isVersionKey(key);
 
 /** The service whose state a key of the route map holds. */
 export const serviceOfState = (key: string): ServiceName => key.slice(prefix.length) as ServiceName;

@@ -165,7 +165,7 @@ export function policyView(policy: Policy, settings: PolicySettings): PolicyView
     tcp: policy.mode === 'tcp',
     balance: isHashed(policy.balance) ? undefined : policy.balance.kind,
     hash: hashView(policy.balance),
-    cookie: policy.sticky && cookieView(policy.sticky),
+    cookie: policy.sticky?.to === 'server' ? cookieView(policy.sticky) : undefined,
     timeouts: timeoutsOf(timeouts),
     clientTimeout: milliseconds(timeouts.clientMs),
     // Mustache takes the number 0 for nothing.

@@ -177,15 +177,13 @@ function renderService(
   const pace = checkPace(found, known);
   const service = withOwnCertificate(withCheckPace(withSplit(found), pace));
   const weightDivisor = divisorOfWeights(service.policy.balance, service.instances.size);
-  // The rules of a canary name its instances.
-  const named = service.policy.canary !== undefined;
-  const fresh = known === undefined || mark.whole || named || dividesOtherwise(known, { weightDivisor });
+  const fresh = known === undefined || mark.whole || dividesOtherwise(known, { weightDivisor });
   const problem = (instance: InstanceId | undefined, error: unknown, lastGoodServes: boolean) =>
     problems.push({ service: name, instance, reason: describe(error), lastGoodServes });
   let section = known?.section;
   if (fresh) {
     try {
-      section = renderSection(batch, templates, { ...service, instances: found.instances });
+      section = renderSection(batch, templates, service);
     } catch (error) {
       problem(undefined, error, known !== undefined);
     }

@@ -1,12 +1,12 @@
 import { patternsOver, rankOf } from '../model/route.ts';
-import { isStateKey, type RouteTarget } from '../model/route-target.ts';
+import { isRouteKey, type RouteTarget } from '../model/route-target.ts';
 
 /** Routes by host pattern, to be asked which of them share requests with another one. */
 export class RouteSet {
   readonly #pathsByHost = new Map<string, string[]>();
 
   constructor(routes: Iterable<string> = []) {
-    for (const route of routes) if (!isStateKey(route)) this.add(route);
+    for (const route of routes) if (isRouteKey(route)) this.add(route);
   }
 
   /** How many host patterns the routes have: so many are compared when one is asked for. */

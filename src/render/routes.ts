@@ -7,7 +7,7 @@ import { segmentsOf } from '../model/policy/routes.ts';
 import { isNameOnPort, nameOnPort, ownHosts, type Route } from '../model/route.ts';
 import {
   formatState,
-  isStateKey,
+  isRouteKey,
   matchTarget,
   type RouteTarget,
   routeTarget,
@@ -36,6 +36,7 @@ import { type Overruled, overruledBy } from './priority-shares.ts';
 import { isCapped, type RouteClaim } from './route-claim.ts';
 import { crowdedConflicts, ownNameConflicts, type RouteConflict, routeConflicts } from './route-conflicts.ts';
 import { RouteMap } from './route-map.ts';
+import { sameKeys, versionKeys } from './version-keys.ts';
 
 /**
  * Keys of the route map: a host pattern, a path prefix and a closing slash, as in `shop.example.com/api/`. HAProxy asks
@@ -70,6 +71,8 @@ export type RouteTable = {
   /** Where a priority does not count. */
   readonly overruled: Overruled;
   readonly routes: Routes;
+  /** By service, the keys of the route map about its versions. */
+  readonly versions: PersistentMap<ServiceName, ReadonlyMap<string, RouteTarget>>;
   /** Services that ask for no route but may ask for a port. */
   readonly tcp: PersistentSet<ServiceName>;
 };
@@ -83,23 +86,44 @@ export const noRoutes: RouteTable = {
   bounded: PersistentSet(),
   overruled: new Map(),
   routes: RouteMap.empty,
+  versions: PersistentMap(),
   tcp: PersistentSet(),
 };
 
 /**
  * The table with these services as they are now; one that is not among `services` has gone.
  */
-export function changeRoutes(
-  table: RouteTable,
-  names: Iterable<ServiceName>,
-  services: { get(name: ServiceName): Service | undefined },
-): RouteTable {
+export function changeRoutes(table: RouteTable, names: Iterable<ServiceName>, services: Services): RouteTable {
+  const all = [...names];
+  return changeVersions(changeClaims(table, all, services), all, services);
+}
+
+type Services = { get(name: ServiceName): Service | undefined };
+
+/** These keys change with the instances of a service, and not only with its policy. */
+function changeVersions(table: RouteTable, names: readonly ServiceName[], services: Services): RouteTable {
+  const versions = table.versions.asMutable();
+  const routes = table.routes.withMutations((map) => {
+    for (const name of names) {
+      const [service, past] = [services.get(name), versions.get(name)];
+      const present = service && versionKeys(service);
+      if (sameKeys(past, present)) continue;
+      for (const key of past?.keys() ?? []) if (present?.has(key) !== true) map.delete(key);
+      for (const [key, target] of present ?? []) map.set(key, target);
+      if (present === undefined) versions.delete(name);
+      else versions.set(name, present);
+    }
+  });
+  return routes === table.routes ? table : { ...table, routes, versions: versions.asImmutable() };
+}
+
+function changeClaims(table: RouteTable, names: readonly ServiceName[], services: Services): RouteTable {
   const known = table.services.asMutable();
   const claims = table.claims.asMutable();
   const priorities = table.priorities.asMutable();
   const changed = new Set<string>();
   const states = new Map<string, ServiceState | undefined>();
-  const dirty = [...names].filter((name) => !isSame(table.services.get(name), services.get(name)));
+  const dirty = names.filter((name) => !isSame(table.services.get(name), services.get(name)));
   if (dirty.length === 0) return table;
   for (const name of dirty) {
     const [past, service] = [known.get(name), services.get(name)];
@@ -115,6 +139,7 @@ export function changeRoutes(
     }
   }
   const next = {
+    versions: table.versions,
     services: known.asImmutable(),
     claims: claims.asImmutable(),
     matched: changeMatched(table.matched, changed, claims),
@@ -224,7 +249,7 @@ function settledAnew(before: Routes, claims: RouteTable['claims']): Pick<RouteTa
   const decided = decideRoutes(byHost, overruled);
   for (const claim of names) decided.set(routeKey(claim), claim.target);
   chooseAll(decided, requests);
-  for (const [key, target] of before) if (isStateKey(key)) decided.set(key, target);
+  for (const [key, target] of before) if (!isRouteKey(key)) decided.set(key, target);
   const routes = RouteMap.of(decided);
   return { routes: routes.equals(before) ? before : routes, overruled };
 }

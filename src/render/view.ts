@@ -5,7 +5,6 @@ import type { Instance } from '../model/instance.ts';
 import { dividedWeight, divisorOfWeights } from '../model/policy/balance.ts';
 import type { ServerCheck } from '../model/policy/check.ts';
 import type { Policy } from '../model/policy.ts';
-import { type CanaryView, canaryNames, canaryView } from './canary-view.ts';
 import { keySlots, slotFile } from './key-slots.ts';
 import {
   authorityFile,
@@ -17,6 +16,7 @@ import {
   policyView,
 } from './policy-view.ts';
 import type { Ports } from './ports.ts';
+import { type VersionsView, versionNames, versionsView } from './versions-view.ts';
 
 /** The settings of this balancer that templates see. Paths are absolute. */
 export type BaseSettings = {
@@ -126,7 +126,8 @@ export type BackendView = PolicyView & {
   readonly name: string;
   /** The section that `policy.mustache` made for its policy. */
   readonly policy: string;
-  readonly canary: CanaryView | undefined;
+  /** Undefined where no request asks for a version. */
+  readonly versions: VersionsView | undefined;
 };
 
 /** The view of `server.mustache`. */
@@ -211,7 +212,7 @@ export const knownNames = {
     'backends',
   ],
   policy: ['policy', 'peersSocket', 'ratesMap', ...policyNames],
-  backend: ['policy', ...policyNames, ...canaryNames, 'servers'],
+  backend: ['policy', ...policyNames, ...versionNames, 'servers'],
   server: [
     ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'hashId'],
     ...[
@@ -305,7 +306,8 @@ function httpsView(https: BaseSettings['https'], sharesPort: boolean): BaseView[
 }
 
 export function backendView(service: Service, policy: string, settings: BaseSettings): BackendView {
-  return { name: service.name, policy, canary: canaryView(service), ...policyView(service.policy, settings) };
+  const versions = versionsView(service.policy, settings.routesMap);
+  return { name: service.name, policy, versions, ...policyView(service.policy, settings) };
 }
 
 export function serverView(
@@ -323,7 +325,7 @@ export function serverView(
     address: formatAddress(instance.address),
     weight: draining ? 0 : dividedWeight(instance.weight, divisor),
     // A client's cookie leads it to a server whatever its weight; one in maintenance gives it up.
-    maintenance: instance.state === 'maintenance' || (draining && policy.sticky !== undefined),
+    maintenance: instance.state === 'maintenance' || (draining && policy.sticky?.to === 'server'),
     hostName: false,
     hashId: numberOf(numbers, instance.id),
     check: check.kind === 'none' ? undefined : checkView(check, policy),

@@ -72,8 +72,9 @@ describe('a canary', () => {
     expect(await answers('none', canary)).toEqual(['old']);
   });
 
-  test('has the instances that join, and not those that leave', async () => {
+  test('has the instances that join, and not those that leave, without a reload', async () => {
     const { balancer } = served;
+    const reloads = await balancer.metric('reloads_total');
     balancer.change({ 'instances/header/three': JSON.stringify(version('new-3', 'v2')) });
     balancer.change({ 'instances/header/one': JSON.stringify(version('new-1', 'v2', { state: 'draining' })) });
     await until(
@@ -82,5 +83,6 @@ describe('a canary', () => {
     );
     await until('all agree', async () => (await answers('header', canary)).join() === 'new-2,new-3');
     expect(await answers('header', {})).toEqual(['old']);
+    expect(await balancer.metric('reloads_total')).toBe(reloads);
   });
 });

@@ -4,7 +4,7 @@ import { describeReason } from '../../haproxy/reload-reason.ts';
 import { describeStep } from '../../haproxy/step.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { instanceKey, policyKey } from '../../model/key.ts';
-import { isStateKey } from '../../model/route-target.ts';
+import { isRouteKey } from '../../model/route-target.ts';
 import { type Conflict, describeConflict } from '../../render/conflict.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { Quarantine } from '../quarantine/quarantine.ts';
@@ -65,7 +65,7 @@ export function describedPlan(plan: Plan, others: Plan): Pick<PlanAnswer, 'comma
 }
 
 export function changedRoutes(before: Rendered, after: Rendered): Listed {
-  const differing = before.routes.differences(after.routes).filter((route) => !isStateKey(route));
+  const differing = before.routes.differences(after.routes).filter(isRouteKey);
   return listed(
     differing.map((route) => {
       const [was, is] = [before.routes.get(route), after.routes.get(route)];

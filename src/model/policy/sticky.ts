@@ -4,8 +4,9 @@ import { parseLabel } from '../instance.ts';
 import { accepted, type Parsed, rejected } from '../parsed.ts';
 import { parsedText } from './field.ts';
 
-/** A client comes back to the server that it had first, by a cookie that HAProxy sets. */
+/** A client comes back to the server, or the version, that it had first, by a cookie that HAProxy sets. */
 export type Sticky = {
+  readonly to: 'server' | 'version';
   readonly cookie: CookieName;
   /** The browser sends it over TLS only. */
   readonly secure: boolean;
@@ -24,9 +25,11 @@ function parseKey(text: string): Parsed<string> {
 export const stickyField = v.pipe(
   v.strictObject({
     cookie: parsedText(parseCookieName),
+    to: v.optional(v.picklist(['server', 'version']), 'server'),
     secure: v.optional(v.boolean(), false),
     sameSite: v.optional(v.picklist(['Lax', 'Strict', 'None'])),
-    key: v.optional(parsedText(parseKey), 'pointsman'),
+    key: v.optional(parsedText(parseKey)),
   }),
-  v.transform(({ cookie, secure, sameSite, key }): Sticky => ({ cookie, secure, sameSite, key })),
+  v.check(({ to, key }) => to === 'server' || key === undefined, 'only a cookie that leads to a server has a key'),
+  v.transform(({ key = 'pointsman', ...given }): Sticky => ({ ...given, sameSite: given.sameSite, key })),
 );
