@@ -29,6 +29,7 @@ const middle = [
     'rate-limit',
     'forward-auth',
     'error-pages',
+    'default-error-pages',
     'canary',
     'sticky-version',
   ].map((name) => `test/policies/${name}.test.ts`),

@@ -26,6 +26,7 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
     authMap: paths.authMap,
     authKeys: paths.authKeys,
     errorPages: settings.errorPages === undefined ? paths.errorPages : resolve(settings.errorPages),
+    defaultErrorPages: settings.defaultErrorPages,
     zone: settings.zone,
     accessLog: settings.accessLog,
     normalizePaths: settings.normalizePaths,

@@ -18,7 +18,7 @@ import { measureFiles } from './own-files.ts';
 import { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
 import { keepStatus } from './service-status.ts';
-import { readErrorPages, watchErrorPages } from './state/error-pages.ts';
+import { namesPage, readErrorPages, watchErrorPages } from './state/error-pages.ts';
 import { lockFolder } from './state/folder-lock.ts';
 import { type BalancePaths, pathsOf } from './state/paths.ts';
 
@@ -141,7 +141,7 @@ async function serve(
     folder: baseSettings.errorPages,
     loaded,
     logger,
-    isServed: (file) => balancer.served.policies.some((text) => text.includes(` file ${file} `)),
+    isServed: (file) => namesPage(balancer.served, file),
     onReload: (file) => balancer.reloadFor(file),
     onChange: () => balancer.fileChanged(),
   });

@@ -1,4 +1,6 @@
 import { access, constants, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathsOf } from '../balance/state/paths.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { RegistrySettings } from '../settings/registry.ts';
@@ -6,8 +8,12 @@ import type { RegistrySettings } from '../settings/registry.ts';
 type Named = { readonly flag: string; readonly path: string; readonly kind: 'file' | 'folder' };
 
 /** The folders that a balancer follows from its start on and that are not there, or that it may not read. */
-export function missingAtStart({ serverTls, secrets, errorPages, https }: BalanceSettings): Promise<readonly Fault[]> {
+export function missingAtStart(settings: BalanceSettings): Promise<readonly Fault[]> {
+  const { serverTls, secrets, errorPages, defaultErrorPages, https } = settings;
+  const pages = new Set(defaultErrorPages?.values());
+  const ofPages = errorPages ?? pathsOf(settings.dir).errorPages;
   return missing([
+    ...[...pages].flatMap((page) => named('--default-error-pages', join(ofPages, `${page}.html`), 'file')),
     ...named('--server-tls', serverTls, 'folder'),
     ...named('--secrets', secrets, 'folder'),
     ...named('--error-pages', errorPages, 'folder'),

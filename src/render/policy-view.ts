@@ -129,7 +129,7 @@ type HttpCheckView = {
   readonly body: ConfigWord | undefined;
 };
 
-type ErrorPageView = { readonly status: number; readonly page: string };
+export type ErrorPageView = { readonly status: number; readonly page: string };
 
 type HeaderAction = {
   readonly action: 'del' | 'set' | 'add';
@@ -138,7 +138,12 @@ type HeaderAction = {
 };
 
 /** The settings that policies need: where the files are that they name. */
-export type PolicySettings = { readonly pemFolder: string; readonly authMap: string; readonly errorPages: string };
+export type PolicySettings = {
+  readonly pemFolder: string;
+  readonly authMap: string;
+  readonly errorPages: string;
+  readonly defaultErrorPages?: ErrorPages['own'] | undefined;
+};
 
 export const policyNames = [
   ...['http', 'tcp', 'balance', 'timeouts', 'phase', 'time', 'clientTimeout', 'retries', 'retryOn', 'events'],
@@ -191,7 +196,7 @@ export function policyView(policy: Policy, settings: PolicySettings): PolicyView
     strips: strippedSegments(policy.routes).map((segments) => ({ segments, after: segments + 2 })),
     errorPages: errorPageViews(policy.errorPages?.own, errorPages),
     interceptedErrors: errorPageViews(policy.errorPages?.ofServers, errorPages),
-    limitPage: errorPageViews(policy.errorPages?.own, errorPages).find(({ status }) => status === 429)?.page,
+    limitPage: limitPageOf(policy, settings),
     requestHeaders: headerActions(policy.headers.request),
     responseHeaders: headerActions(policy.headers.response),
   };
@@ -320,8 +325,17 @@ export function inLines(networks: readonly Cidr[]): PolicyView['deny'] {
   return lines;
 }
 
-function errorPageViews(pages: ErrorPages['own'] | undefined, folder: string): readonly ErrorPageView[] {
+/** Pages by status, with their files in this folder. */
+export function errorPageViews(pages: ErrorPages['own'] | undefined, folder: string): readonly ErrorPageView[] {
   return [...(pages ?? [])].map(([status, name]) => ({ status, page: `${folder}/${name}.html` }));
+}
+
+function limitPageOf(
+  { errorPages: own }: Policy,
+  { errorPages, defaultErrorPages }: PolicySettings,
+): string | undefined {
+  const all = [...errorPageViews(own?.own, errorPages), ...errorPageViews(defaultErrorPages, errorPages)];
+  return all.find(({ status }) => status === 429)?.page;
 }
 
 function strippedSegments(routes: readonly Route[]): readonly number[] {

@@ -4,11 +4,14 @@ import { type Cidr, formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
 import { dividedWeight, divisorOfWeights } from '../model/policy/balance.ts';
 import type { ServerCheck } from '../model/policy/check.ts';
+import type { ErrorPages } from '../model/policy/error-pages.ts';
 import type { Policy } from '../model/policy.ts';
 import { keySlots, slotFile } from './key-slots.ts';
 import {
   authorityFile,
   certificateFile,
+  type ErrorPageView,
+  errorPageViews,
   inLines,
   milliseconds,
   type PolicyView,
@@ -53,6 +56,8 @@ export type BaseSettings = {
   readonly authKeys: string;
   /** Where the pages lie that a policy's `errorPages` names. */
   readonly errorPages: string;
+  /** The pages by status where a policy has none. */
+  readonly defaultErrorPages?: ErrorPages['own'] | undefined;
   /** The zone of this balancer; undefined: no setting names it. */
   readonly zone: string | undefined;
   /** `host:port` on which HAProxy serves its own metrics; undefined when it does not. */
@@ -79,6 +84,9 @@ export type BaseView = {
   /** As HAProxy writes a time: `30000ms`. */
   readonly hardStopAfter: string;
   readonly maintenancePage: string;
+  /** The pages where a policy has none, and the one for a host or path without a service. */
+  readonly defaultErrorPages: readonly ErrorPageView[];
+  readonly notFoundPage: string | undefined;
   readonly pauseScript: string;
   readonly matchScript: string;
   readonly forwardAuthScript: string;
@@ -196,6 +204,7 @@ export const knownNames = {
     'successorSocket',
     'hardStopAfter',
     'maintenancePage',
+    ...['defaultErrorPages', 'status', 'page', 'notFoundPage'],
     'pauseScript',
     'matchScript',
     ...['forwardAuthScript', 'forwardAuthSocket'],
@@ -238,6 +247,7 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
   const shared = [...ports].flatMap(([port, owner]) => (owner === 'shared' ? [port] : [])).sort((a, b) => a - b);
   const httpsPort = portOfHttps(settings);
   const { trustedProxies = [], proxyProtocol = [] } = settings;
+  const defaultErrorPages = errorPageViews(settings.defaultErrorPages, settings.errorPages);
   return {
     bind: settings.bind,
     runtimeSocket: settings.runtimeSocket,
@@ -246,6 +256,8 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
     successorSocket: settings.successorSocket,
     hardStopAfter: `${settings.hardStopAfterMs}ms`,
     maintenancePage: settings.maintenancePage,
+    defaultErrorPages,
+    notFoundPage: defaultErrorPages.find(({ status }) => status === 404)?.page,
     pauseScript: settings.pauseScript,
     matchScript: settings.matchScript,
     forwardAuthScript: settings.forwardAuthScript,

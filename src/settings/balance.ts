@@ -1,6 +1,7 @@
 import { type Address, type Cidr, parseCidr } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
+import { type ErrorPages, parseDefaultPages } from '../model/policy/error-pages.ts';
 import { parseDuration, parseShare } from '../model/quantity.ts';
 import { type AddressSettings, addressOptions, addressSettings } from './addresses.ts';
 import { adminHostsOption } from './admin-hosts.ts';
@@ -31,6 +32,8 @@ export type BalanceSettings = {
   readonly errorPages: string | undefined;
   /** The answer of services in maintenance; the shipped page if undefined. */
   readonly maintenancePage: string | undefined;
+  /** The pages by status where a policy has none. */
+  readonly defaultErrorPages: ErrorPages['own'] | undefined;
   /** Where HAProxy serves HTTP. */
   readonly http: Address;
   /** Where pointsman serves metrics and health. */
@@ -144,6 +147,11 @@ export const balancerOptions = {
     'FOLDER',
     pathWord,
     'folder of the pages NAME.html that policies name for errors; changes are followed (default: error-pages in --dir)',
+  ),
+  defaultErrorPages: optional(
+    'STATUS=NAME,…',
+    word(parseDefaultPages),
+    'pages of --error-pages for errors that no policy has a page for: 404=not-found,5xx=oops; 404 includes unknown hosts',
   ),
   haproxyTemplates: optional(
     'FOLDER',
@@ -307,6 +315,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     serverTls,
     secrets,
     errorPages,
+    defaultErrorPages,
     maintenancePage,
     http,
     admin,
@@ -328,7 +337,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
   const { onStop, lameDuck: lameDuckMs, stopTimeout: stopTimeoutMs } = values;
   const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
   const balance = {
-    ...{ id, dir, zone, serverTls, secrets, errorPages, maintenancePage, http, admin, templates },
+    ...{ id, dir, zone, serverTls, secrets, errorPages, defaultErrorPages, maintenancePage, http, admin, templates },
     haproxy: haproxySettings(values),
     haproxyMetrics,
     https: httpsSettings(values),

@@ -13,7 +13,7 @@ const groups: readonly (readonly [heading: string, readonly string[]])[] = [
     'HTTP and HTTPS:',
     [
       ...['http', 'https', 'certificates', 'http3', 'accessLog', 'normalizePaths', 'trustedProxies', 'proxyProtocol'],
-      ...['maintenancePage', 'errorPages', 'serverTls', 'secrets'],
+      ...['maintenancePage', 'errorPages', 'defaultErrorPages', 'serverTls', 'secrets'],
     ],
   ],
   ['HAProxy:', ['haproxy', 'haproxyMode', 'checkCommand', 'reloadCommand', 'haproxyTemplates', 'haproxyMetrics']],

@@ -24,6 +24,7 @@ describe('without any word, a balancer', () => {
         serverTls: undefined,
         secrets: undefined,
         errorPages: undefined,
+        defaultErrorPages: undefined,
         proxyProtocol: [],
         maintenancePage: undefined,
         http: { host: '127.0.0.1', port: 8080, family: 'ipv4' },

@@ -51,6 +51,7 @@ export type TestBalancerOptions = {
   /** The folder of users and keys. */
   secrets?: string;
   errorPages?: string;
+  defaultErrorPages?: BaseSettings['defaultErrorPages'];
   /** The folder of an earlier balancer, to go on from what it left there. */
   dir?: string;
   /** The port of an earlier balancer. */
@@ -150,6 +151,7 @@ async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: 
       authMap: paths.authMap,
       authKeys: paths.authKeys,
       errorPages: options.errorPages ?? paths.errorPages,
+      defaultErrorPages: options.defaultErrorPages,
       zone: options.zone,
       ...options.baseSettings,
     },

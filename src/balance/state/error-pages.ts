@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { LinkedWatch } from '../../fs/linked-watch.ts';
 import { describe } from '../../model/fault.ts';
+import type { Rendered } from '../../render/rendered.ts';
 
 /** The hashes of the pages, by file. */
 export type ErrorPages = ReadonlyMap<string, string>;
@@ -21,6 +22,12 @@ type ErrorPagesParts = {
   /** Another page changed, perhaps one for which HAProxy refused a configuration. */
   readonly onChange: () => void;
 };
+
+/** Whether a configuration has this page: for the errors of a policy, or of all that have none. */
+export function namesPage({ base, policies }: Pick<Rendered, 'base' | 'policies'>, file: string): boolean {
+  const names = (text: string): boolean => text.includes(` file ${file} `);
+  return names(base.before) || policies.some(names);
+}
 
 /** Reads the pages of a folder, which need not be there. */
 export async function readErrorPages(folder: string): Promise<ErrorPages> {

@@ -48,16 +48,32 @@ function parsePages(given: Readonly<Record<string, string>>): Parsed<ReadonlyMap
   return accepted(new Map([...pages].sort(([a], [b]) => a - b)));
 }
 
+/** Reads the pages for all services: `404=not-found,5xx=oops`. */
+export function parseDefaultPages(text: string): Parsed<ErrorPages['own']> {
+  const given = new Map<string, string>();
+  for (const part of text.split(',')) {
+    const [status = '', page, ...more] = part.split('=');
+    if (page === undefined || more.length > 0)
+      return rejected(`${quote(part)} is not STATUS=NAME, such as 404=not-found`);
+    given.set(status, page);
+  }
+  const pages = parsePages(Object.fromEntries(given));
+  if (!pages.ok) return pages;
+  const alien = [...given.keys()].find((key) => !isClass(key) && !isOwnStatus(Number(key)));
+  return alien === undefined
+    ? accepted(ownOf(pages.value))
+    : rejected(`HAProxy itself never answers ${quote(alien)}; it answers ${ownStatuses.join(' ')}`);
+}
+
+const isOwnStatus = (status: number): boolean => ownStatuses.some((own) => own === status);
+
+const ownOf = (pages: ReadonlyMap<number, PageName>): ErrorPages['own'] =>
+  new Map([...pages].filter(([status]) => isOwnStatus(status)));
+
 export const errorPagesField = v.pipe(
   v.strictObject({
     pages: parsing(v.record(v.string(), v.string()), parsePages),
     intercept: v.optional(v.boolean(), false),
   }),
-  v.transform(({ pages, intercept }): ErrorPages => {
-    const statuses: ReadonlySet<number> = new Set(ownStatuses);
-    return {
-      own: new Map([...pages].filter(([status]) => statuses.has(status))),
-      ofServers: intercept ? pages : new Map(),
-    };
-  }),
+  v.transform(({ pages, intercept }): ErrorPages => ({ own: ownOf(pages), ofServers: intercept ? pages : new Map() })),
 );
