@@ -198,7 +198,7 @@ test('an apply that is killed between two transactions is finished by the next o
 });
 
 test('an apply ends with 1 and says who does not serve which declaration, and why', async () => {
-  const { declare, apply, balancerNamed, folder, dir } = await start('etcd');
+  const { declare, apply, balancerNamed, folder, dir, location } = await start('etcd');
   const one = await balancerNamed('lb-1', '--haproxy-templates', await refusingTemplates(dir));
   await one.process.logged('serving');
   const app = await startApp('one');
@@ -208,7 +208,8 @@ test('an apply ends with 1 and says who does not serve which declaration, and wh
   bad: {check: {kind: http, path: /missing}}
 instances: {good: ${instance}, bad: ${instance}}
 `);
-  const { code, stdout, stderr } = await apply('--timeout', '6s');
+  // Waiting does not help, so it ends at once.
+  const { code, stdout, stderr } = await apply('--timeout', '1h');
   expect(code).toBe(1);
   expect(stdout).toContain('created services/bad');
   const refusal = stderr.filter((line) => line.includes('does not serve'));
@@ -216,8 +217,25 @@ instances: {good: ${instance}, bad: ${instance}}
     expect.stringMatching(`^${folder}/all.yaml:3:3: lb-1 does not serve services/bad: .*HAProxy refuses it`),
   ]);
   expect(stderr.at(-1)).toMatch(
-    /^pointsman: set default: it is written, and not served by every balancer after 6s: lb-1 /,
+    /^pointsman: set default: it is written, and not served by every balancer: lb-1 refuses /,
   );
+  expect(json((await apply('--timeout', '1h', '--json')).stdout)).toMatchObject({ served: false, changes: [] });
+  const args = ['policy', 'set', 'good', 'check.path=/missing', '--timeout', '1h', '--registry', location];
+  const hand = await runPointsman(args);
+  expect(hand.code).toBe(1);
+  expect(hand.stderr.at(-1)).toMatch(
+    /^pointsman: services\/good: it is written, and not served by every balancer: lb-1 /,
+  );
+
+  const waited = await runPointsman(['wait', 'bad', '--timeout', '1h', '--registry', location]);
+  expect(waited).toMatchObject({ code: 1, stderr: [expect.stringContaining('lb-1 does not serve it: ')] });
+  await declare(`services:
+  good: {check: {kind: http, path: /good}}
+  bad: {check: {kind: http, path: /good}}
+instances: {good: ${instance}, bad: ${instance}}
+`);
+  // The refusal of the version before does not count.
+  expect(await apply('--timeout', '1h', '--take')).toMatchObject({ code: 0 });
   await app.close();
 });
 
@@ -228,7 +246,7 @@ test('an apply says who holds what it removed, and how to let go of it', async (
   await declare({ services: { a: {}, b: {}, c: {}, d: {} }, keys: { colour: 'blue' } });
   expect(await apply()).toMatchObject({ code: 0 });
   await declare({ keys: { colour: 'blue' } });
-  const { code, stderr } = await apply('--prune', '--timeout', '3s');
+  const { code, stderr } = await apply('--prune', '--timeout', '1h');
   expect(code).toBe(1);
   expect(stderr).toContainEqual(
     expect.stringMatching(/^services\/a: it was removed, and lb-1 keeps it: .*it is held \(`pointsman release` /),

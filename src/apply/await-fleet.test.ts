@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { emptyFleet, type FleetView, foldFleet } from '../fleet/fleet-view.ts';
 import { revision } from '../model/revision.ts';
-import { describeProgress, isReached, progressOf } from './await-fleet.ts';
+import { describeFailure, describeProgress, isReached, isSettled, progressOf } from './await-fleet.ts';
 
 const acknowledgement = (at: string, more: object = {}) =>
   JSON.stringify({ format: 1, revision: at, cluster: 'c', owner: 'o', version: '1', ...more });
@@ -48,5 +48,22 @@ describe('what was written is awaited', () => {
     expect(describeProgress(of({ a: acknowledgement('7', { unrouted: { web: 'api has its hosts' } }) }))).toBe(
       'a refuses services/web: no request reaches web: api has its hosts',
     );
+  });
+
+  test('no longer than until every balancer has acknowledged it and waiting does not help', () => {
+    const refusing = (...refusals: readonly object[]) =>
+      acknowledgement('7', { refusals: refusals.map((more) => ({ key: 'services/web', reason: 'no', ...more })) });
+    const final = { final: true };
+    expect(isSettled(of({ a: refusing(final), b: acknowledgement('7') }))).toBe(true);
+    expect(isSettled(of({ a: acknowledgement('7', { unrouted: { web: 'api has its hosts' } }) }))).toBe(true);
+    expect(describeFailure(of({ a: refusing(final) }), 3000)).toBe(
+      'it is written, and not served by every balancer: a refuses services/web: no',
+    );
+    // A delayed reload, or a balancer of a version that does not tell.
+    expect(isSettled(of({ a: refusing({}), b: refusing(final) }))).toBe(false);
+    expect(isSettled(of({ a: refusing(final, { key: 'instances/web/*' }) }))).toBe(false);
+    expect(isSettled(of({ a: refusing(final), b: acknowledgement('6') }))).toBe(false);
+    expect(isSettled(of({ a: acknowledgement('7', { untold: { web: 3 } }) }))).toBe(false);
+    expect(describeFailure(of({ a: refusing({}) }), 3000)).toContain('every balancer after 3s: a refuses');
   });
 });

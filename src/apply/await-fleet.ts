@@ -4,13 +4,14 @@ import { describeObstacle, type Obstacle } from '../fleet/barrier.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetView } from '../fleet/fleet-view.ts';
 import { allInstancesKey, instanceKey, policyKey } from '../model/key.ts';
+import { formatDuration } from '../model/quantity.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { serviceOf } from '../registry/holding/areas.ts';
 
 /** What was written: every balancer is to serve these keys as they are at this revision. */
 export type WrittenKeys = { readonly revision: Revision; readonly keys: ReadonlySet<string> };
 
-type KeyRefusal = { readonly key: string; readonly reason: string };
+type KeyRefusal = { readonly key: string; readonly reason: string /** See `Refusal`. */; readonly final: boolean };
 
 /** How far a balancer is. */
 export type BalancerProgress = {
@@ -34,6 +35,11 @@ export const isServed = ({ behind, refusals }: BalancerProgress): boolean =>
 /** Whether every live balancer serves it, or none is alive. */
 export const isReached = (progress: FleetProgress): boolean =>
   progress.kind === 'heard' && progress.balancers.every(isServed);
+
+/** Whether waiting does not help: every live balancer has acknowledged it, and all that is missing is refused for good. */
+export const isSettled = (progress: FleetProgress): boolean =>
+  progress.kind === 'heard' &&
+  progress.balancers.every(({ behind, refusals }) => behind === undefined && refusals.every(({ final }) => final));
 
 /** What the balancers have acknowledged of these keys. */
 export function progressOf(view: FleetView, written: WrittenKeys): FleetProgress {
@@ -69,12 +75,14 @@ function obstacleOf(
 
 function refusalsOf({ refusals, unrouted }: Acknowledgement, written: WrittenKeys): readonly KeyRefusal[] {
   const found = new Map<string, KeyRefusal>();
-  const add = (key: string, reason: string) => {
+  const add = (key: string, reason: string, final: boolean) => {
     const named = writtenKey(key, written);
-    if (named !== undefined && !found.has(named)) found.set(named, { key: named, reason });
+    if (named === undefined) return;
+    const known = found.get(named) ?? { key: named, reason, final };
+    found.set(named, { ...known, final: known.final && final });
   };
-  for (const { key, reason } of refusals) add(key, reason);
-  for (const [service, reason] of unrouted) add(policyKey(service), `no request reaches ${service}: ${reason}`);
+  for (const { key, reason, final } of refusals) add(key, reason, final === true);
+  for (const [service, reason] of unrouted) add(policyKey(service), `no request reaches ${service}: ${reason}`, true);
   return [...found.values()];
 }
 
@@ -89,7 +97,10 @@ function writtenKey(key: string, { keys }: WrittenKeys): string | undefined {
   return undefined;
 }
 
-/** Resolves when every live balancer serves what was written, or with how far they are when `signal` aborts. Never rejects. */
+/**
+ * Resolves when every live balancer serves what was written, or refuses it for good, or with how far they are when `signal` aborts.
+ * Never rejects.
+ */
 export function awaitFleet(
   fleet: Fleet,
   written: WrittenKeys,
@@ -106,12 +117,18 @@ export function awaitFleet(
     const look = () => {
       const progress = progressOf(fleet.view, written);
       onProgress(progress);
-      if (isReached(progress) || signal.aborted) finish(progress);
+      if (isSettled(progress) || signal.aborted) finish(progress);
     };
     const stopListening = fleet.listen(look);
     signal.addEventListener('abort', onAbort, { once: true });
     look();
   });
+}
+
+/** Why a wait for the fleet has failed: `it is written, and not served by every balancer after 30s: lb-1 is at revision 5`. */
+export function describeFailure(progress: FleetProgress, timeoutMs: number): string {
+  const after = isSettled(progress) ? '' : ` after ${formatDuration(timeoutMs)}`;
+  return `it is written, and not served by every balancer${after}: ${describeProgress(progress)}`;
 }
 
 /** `lb-1 is at revision 5; lb-2 refuses services/web: …`, at most five of them. */

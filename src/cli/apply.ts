@@ -1,8 +1,7 @@
-import { describeProgress, type FleetProgress } from '../apply/await-fleet.ts';
+import { describeFailure, type FleetProgress } from '../apply/await-fleet.ts';
 import { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
 import { describeProblem, type Problem } from '../model/problem.ts';
-import { formatDuration } from '../model/quantity.ts';
 import { type ApplySettings, applyCommand } from '../settings/apply.ts';
 import { applyDeclared, readChecked } from './apply-declared.ts';
 import {
@@ -77,9 +76,5 @@ function tell(
     return code;
   }
   for (const problem of report.problems) print(`${printable(describeProblem(problem))}\n`, process.stderr);
-  throw new Fault(
-    'deadline',
-    `it is written, and not served by every balancer after ${formatDuration(timeoutMs ?? 0)}: ${describeProgress(progress)}`,
-    { where: `set ${report.set}` },
-  );
+  throw new Fault('deadline', describeFailure(progress, timeoutMs ?? 0), { where: `set ${report.set}` });
 }

@@ -1,11 +1,10 @@
-import { awaitFleet, describeProgress, type FleetProgress, isReached } from '../apply/await-fleet.ts';
+import { awaitFleet, describeFailure, describeProgress, type FleetProgress, isReached } from '../apply/await-fleet.ts';
 import { fieldDiffs } from '../apply/value-diff.ts';
 import type { Declared } from '../declarations/declared.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
 import { describeProblem, type Problem } from '../model/problem.ts';
-import { formatDuration } from '../model/quantity.ts';
 import type { Revision } from '../model/revision.ts';
 import { checkDeclarations } from './check-declared.ts';
 import { describeField } from './diff-text.ts';
@@ -77,8 +76,7 @@ export async function writeAndTell(
     } else tell(key, written, progress);
     if (!json) for (const warning of warnings) warn(warning);
     if (progress === undefined || isReached(progress)) return done;
-    const text = `it is written, and not served by every balancer after ${formatDuration(timeoutMs ?? 0)}`;
-    throw new Fault('deadline', `${text}: ${describeProgress(progress)}`, { where: key });
+    throw new Fault('deadline', describeFailure(progress, timeoutMs ?? 0), { where: key });
   } finally {
     await fleet?.close();
   }

@@ -12,6 +12,11 @@ export type Refusal = {
   readonly reason: string;
   /** The balancer does not serve it and did not before: a process that leaves need not wait. */
   readonly absent?: boolean | undefined;
+  /**
+   * Waiting does not help: somebody has to change the entry, another entry, a file or HAProxy. An older balancer does not say it, and
+   * refuses for as long as a delayed reload takes, or for ever.
+   */
+  readonly final?: boolean | undefined;
 };
 
 /** A draining server's open requests; `unknown` while a worker that may hold some cannot be asked. */
@@ -100,6 +105,7 @@ const schema = v.object({
         key: v.pipe(v.string(), v.transform(inAscii), v.transform(shortKey)),
         reason,
         absent: v.optional(v.boolean()),
+        final: v.optional(v.boolean()),
       }),
     ),
     [],
@@ -153,10 +159,11 @@ export function formatAcknowledgement(acknowledgement: Acknowledgement): string 
     ...(refusals.length === 0
       ? {}
       : {
-          refusals: refusals.slice(0, mostRefusals).map(({ key, reason, absent }) => ({
+          refusals: refusals.slice(0, mostRefusals).map(({ key, reason, absent, final }) => ({
             key: shortKey(key),
             reason: shortReason(reason),
             ...(absent === true ? { absent } : {}),
+            ...(final === true ? { final } : {}),
           })),
         }),
   });

@@ -28,7 +28,8 @@ export type Obstacle =
   | { readonly kind: 'behind'; readonly at: Revision }
   /** It still follows a registry that this one has replaced. */
   | { readonly kind: 'elsewhere' }
-  | { readonly kind: 'refused'; readonly reason: string }
+  /** `final`: see `Refusal`. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly final: boolean }
   /** The balancer sends it no new requests, although the registration does not ask for that: an operator has taken it out. */
   | { readonly kind: 'drains'; readonly instance: string | undefined }
   /** It gives it no new requests: it has passed no check there yet. `undefined`: the one that is awaited. */
@@ -80,6 +81,13 @@ export function isOver(verdict: BarrierState, { goal }: Pick<Awaited, 'goal'>): 
   return verdict.kind === 'reached' || (verdict.kind === 'nobody' && goal !== 'serves');
 }
 
+/** Whether waiting does not help: every balancer that does not serve it refuses it for good. */
+export function isRefused(verdict: BarrierState): boolean {
+  return (
+    verdict.kind === 'waiting' && verdict.missing.every(({ obstacle }) => obstacle.kind === 'refused' && obstacle.final)
+  );
+}
+
 function findObstacle(acknowledged: Acknowledgement, cluster: string, awaited: Awaited): Obstacle | undefined {
   // It may not know yet which registry it follows.
   if (acknowledged.revision === noRevision) return { kind: 'behind', at: noRevision };
@@ -90,7 +98,7 @@ function findObstacle(acknowledged: Acknowledgement, cluster: string, awaited: A
   // It never got a request.
   if (refusal?.absent === true && (goal === 'drained' || goal === 'gone')) return undefined;
   // Any other drain or leave that is not served means that requests still come.
-  if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason };
+  if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason, final: refusal.final === true };
   const untold = leftOut('untold', acknowledged.untold, service);
   const unlisted = leftOut('unlisted', acknowledged.unlisted, service);
   if (goal === 'drained') {

@@ -1,6 +1,6 @@
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
-import { type Awaited, type BarrierState, evaluateBarrier, isOver } from './barrier.ts';
+import { type Awaited, type BarrierState, evaluateBarrier, isOver, isRefused } from './barrier.ts';
 import { Fleet } from './fleet.ts';
 import type { FleetView } from './fleet-view.ts';
 import {
@@ -33,6 +33,10 @@ export type WaitState =
 
 export const isDone = (state: WaitState): boolean => state.kind === 'fleet' && isOver(state.verdict, state.awaited);
 
+/** Whether every balancer that does not serve it refuses it for good. What is to be gone may still be let go of. */
+export const isHopeless = (state: WaitState): boolean =>
+  state.kind === 'fleet' && state.awaited.goal === 'serves' && isRefused(state.verdict);
+
 export type WaitParts = {
   readonly registry: Registry;
   /**
@@ -43,7 +47,7 @@ export type WaitParts = {
   readonly onProgress: (state: WaitState) => void;
 };
 
-/** Resolves when the wait is over, or with how far it is when `signal` aborts. Rejects when the registry takes no mark. */
+/** Resolves when the wait is over or hopeless, or with how far it is when `signal` aborts. Rejects when the registry takes no mark. */
 export async function waitFor(request: WaitRequest, parts: WaitParts, signal: AbortSignal): Promise<WaitState> {
   const { registry, mark, onProgress } = parts;
   const fleet = new Fleet(registry);
@@ -93,7 +97,7 @@ export async function waitFor(request: WaitRequest, parts: WaitParts, signal: Ab
       onFailure = reject;
       onState = () => {
         onProgress(state);
-        if (isDone(state)) resolve(state);
+        if (isDone(state) || isHopeless(state)) resolve(state);
       };
       signal.addEventListener('abort', () => resolve(state), { once: true });
       onState();

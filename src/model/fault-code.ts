@@ -83,7 +83,8 @@ export const faultKinds = {
     todo: 'Fix the cause in the message, which contains the output of the command. After a failed check the file is unchanged; see [files.md](files.md).',
   },
   deadline: {
-    means: 'The deadline of a wait passed: not every balancer has acknowledged, or no balancer answered.',
+    means:
+      'A wait has failed: not every balancer has acknowledged before the deadline, no balancer answered, or a balancer refuses it.',
     todo: 'The message names the missing balancers and the reasons; `pointsman status` shows all of them. Changes that were written stay, so you can wait again.',
   },
   storage: {

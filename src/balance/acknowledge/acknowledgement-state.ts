@@ -66,5 +66,6 @@ const sameRefusals = (one: readonly Refusal[], other: readonly Refusal[]): boole
   one.length === other.length &&
   one.every((refusal, i) => {
     const second = other[i];
-    return refusal.key === second?.key && refusal.reason === second.reason && refusal.absent === second.absent;
+    const { key, reason, absent, final } = refusal;
+    return key === second?.key && reason === second.reason && absent === second.absent && final === second.final;
   });

@@ -53,5 +53,7 @@ export function acknowledgementComposer(
 /** The newest first: a client that waits has written its entry a moment ago. */
 function newestRejected({ rejected }: Catalog): readonly Refusal[] {
   const newestFirst = [...rejected.values()].sort((a, b) => (a.revision < b.revision ? 1 : -1));
-  return newestFirst.map(({ key, reason, lastGoodServes }) => ({ key, reason, absent: !lastGoodServes }));
+  return newestFirst.map(({ key, reason, lastGoodServes }) => ({
+    ...{ key, reason, absent: !lastGoodServes, final: true },
+  }));
 }

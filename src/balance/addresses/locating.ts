@@ -27,6 +27,9 @@ type Entry = {
   made: { readonly of: Instance; readonly located: Located } | undefined;
 };
 
+/** An instance that is not served. `final`: waiting does not help. */
+type Absent = { readonly key: string; readonly reason: string; readonly final: boolean };
+
 /** A service with the addresses of its instances. */
 type Made = {
   readonly of: Service;
@@ -173,6 +176,15 @@ export class Locating {
   /** The instances that are not served, and those at the last address of a name that does not resolve any more. */
   *unserved(): Generator<Unserved> {
     for (const { unserved } of this.#made.values()) yield* unserved.values();
+  }
+
+  /** The instances that are not served. Only a name may get another address by itself. */
+  *absent(): Generator<Absent> {
+    for (const [service, { unserved, absent }] of this.#made) {
+      for (const [id, { key, reason }] of unserved) {
+        if (absent.has(id)) yield { key, reason, final: this.#entries.get(service)?.get(id)?.name === undefined };
+      }
+    }
   }
 
   get count(): number {

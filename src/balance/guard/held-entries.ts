@@ -135,9 +135,16 @@ export class HeldEntries {
       const instances = held.valueSeq().filter(isInstance);
       const byService = new Map(instances.countBy(({ key }) => serviceOfKey(key) ?? ''));
       const policies = held.valueSeq().filter(isPolicy).take(mostPolicies);
+      // A held instance may come back, or fail its check, which ends its hold.
       const refusals = policies
         .concat(instances)
-        .map(({ key }): Refusal => ({ key, reason: heldReason }))
+        .map(
+          (entry): Refusal => ({
+            key: entry.key,
+            reason: heldReason,
+            final: this.#parts.holdMs === undefined && isPolicy(entry),
+          }),
+        )
         .toArray();
       this.#instances = { of: held, byService, refusals };
     }

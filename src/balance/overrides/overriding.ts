@@ -154,5 +154,5 @@ export class Overriding {
 export function unpaused({ services }: Catalog): readonly Refusal[] {
   return [...services.values()]
     .filter(({ suspended }) => suspended?.kind === 'pause')
-    .map(({ name }) => ({ key: overrideKey(name, '*'), reason: cannotPause }));
+    .map(({ name }) => ({ key: overrideKey(name, '*'), reason: cannotPause, final: true }));
 }

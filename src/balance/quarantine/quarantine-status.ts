@@ -28,10 +28,12 @@ export function statusOf({ templates, services, instances }: Quarantine): readon
 
 /** The services in quarantine, for the acknowledgement. Of a service in its last good form only the policy is not served. */
 export function refusalsOf({ services }: Quarantine, { backends }: Rendered): readonly Refusal[] {
-  return [...services].map(([name, { form, reason }]) => {
-    if (form !== undefined) return { key: policyKey(name), reason };
+  return [...services].map(([name, { form, reason, nextVersion }]) => {
+    // A newer version may be accepted when it is checked.
+    const final = nextVersion === undefined;
+    if (form !== undefined) return { key: policyKey(name), reason, final };
     const absent = (backends.get(name)?.servers.size ?? 0) === 0;
-    return { key: allInstancesKey(name), reason, absent };
+    return { key: allInstancesKey(name), reason, absent, final };
   });
 }
 

@@ -10,7 +10,8 @@ import { Rejections } from './rejections.ts';
 
 test('the log tells when a conflict begins and when it is over', () => {
   const lines: string[] = [];
-  const none = { unserved: function* () {}, of: () => undefined, count: 0 };
+  const nothing = function* () {};
+  const none = { unserved: nothing, absent: nothing, of: () => undefined, count: 0 };
   const rejections = new Rejections({
     metrics: reconcileMetrics(makeMetric(new Registry())),
     logger: pino({}, { write: (line: string) => void lines.push(line) }),

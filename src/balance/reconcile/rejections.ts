@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { type Catalog, type Folded, rejectionOf, type Unserved } from '../../catalog/catalog.ts';
+import type { Refusal } from '../../fleet/acknowledgement.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { instanceKey, policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
@@ -19,7 +20,7 @@ const mostLines = 20;
 type RejectionsParts = {
   readonly metrics: Pick<ReconcileMetrics, 'rejected' | 'rejections' | 'conflicts'>;
   readonly logger: Logger;
-  readonly locating: Pick<Locating, 'unserved' | 'of' | 'count'>;
+  readonly locating: Pick<Locating, 'unserved' | 'absent' | 'of' | 'count'>;
   readonly openFiles: Pick<OpenFilesLimit, 'unserved' | 'of' | 'count'>;
 };
 
@@ -49,10 +50,11 @@ export class Rejections {
   }
 
   /** The well-formed entries that HAProxy does not serve. */
-  get unrendered(): readonly Unserved[] {
+  get unrendered(): readonly Refusal[] {
     const { locating, openFiles } = this.#parts;
-    const unlocated = [...locating.unserved()].filter(({ lastGoodServes }) => !lastGoodServes);
-    return [...this.#unrendered.values(), ...unlocated, ...openFiles.unserved()];
+    const unrendered = [...this.#unrendered.values()].map(({ key, reason }) => ({ key, reason, final: true }));
+    const noFiles = [...openFiles.unserved()].map(({ key, reason }) => ({ key, reason }));
+    return [...unrendered, ...locating.absent(), ...noFiles];
   }
 
   /** The first `most` unserved entries. Entries that no template can render come first: users expect these least. */

@@ -9,5 +9,6 @@ export function unasked({ services }: Pick<Catalog, 'services'>): readonly Refus
     .map(({ name }) => ({
       key: policyKey(name),
       reason: 'auth.forward: this HAProxy has no Lua (haproxy -vv), so it answers every request with status 503',
+      final: true,
     }));
 }

@@ -12,5 +12,5 @@ export function unmatched({ services }: Catalog, templates: Templates, hasLua: b
     : 'HAProxy was built without Lua, so it answers 501 to requests for hosts and paths with a match';
   return [...services.values()]
     .filter(({ policy }) => policy.mode === 'http' && policy.routes.some(({ match }) => match !== undefined))
-    .map(({ name }) => ({ key: policyKey(name), reason }));
+    .map(({ name }) => ({ key: policyKey(name), reason, final: true }));
 }
