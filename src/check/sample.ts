@@ -124,12 +124,17 @@ function entriesAt(place: ConfigPlace, { backends }: Rendered): readonly string[
 function sampleCatalog(given: readonly Declared[]) {
   const entries = new Map<string, Entry>();
   const put = (key: string, value: string) => entries.set(key, { key, value, revision: revision(1n), leased: false });
-  for (const { key, value } of given) put(key, value);
+  const withInstances = new Set<string>();
+  for (const { key, value } of given) {
+    const [area, service = ''] = key.split('/');
+    // HAProxy gets no free values, and there may be ten times as many of them.
+    if (area !== 'keys') put(key, value);
+    if (area === 'instances') withInstances.add(service);
+  }
   if (given.length === 0) put(instanceKey('example', 'one'), '127.0.0.1:80');
   for (const key of [...entries.keys()]) {
     const service = /^services\/([^/]+)$/.exec(key)?.[1];
-    if (service === undefined || [...entries.keys()].some((other) => other.startsWith(`instances/${service}/`)))
-      continue;
+    if (service === undefined || withInstances.has(service)) continue;
     put(instanceKey(service, 'sample-1'), '{"address":"127.0.0.1:80","version":"v1","zone":"a"}');
     put(instanceKey(service, 'sample-2'), '{"address":"[::1]:80","version":"v2","zone":"b"}');
   }

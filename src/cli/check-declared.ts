@@ -53,7 +53,11 @@ export async function checkEntries(
 /** Problems in the order of their files, and of their places in each. */
 function inOrder(problems: readonly Problem[]): readonly Problem[] {
   const files = new Map<string | undefined, Problem[]>();
-  for (const problem of problems) files.set(problem.file, [...(files.get(problem.file) ?? []), problem]);
+  for (const problem of problems) {
+    const some = files.get(problem.file);
+    if (some === undefined) files.set(problem.file, [problem]);
+    else some.push(problem);
+  }
   return [...files.values()].flatMap((some) =>
     some.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)),
   );

@@ -26,7 +26,7 @@ export function entryOfFile({ file, key, text }: EntryFile): Declared {
 function placeIn(text: string, path: readonly string[]): TextPosition {
   const [document] = documentsIn(text);
   if (document === undefined) return beginning;
-  const nodes = new YamlNodes(document, () => undefined);
+  const nodes = new YamlNodes(document, text, () => undefined);
   return placeOfNode(text, [document.contents, ...nodes.along(document.contents, path)].at(-1));
 }
 
@@ -40,7 +40,7 @@ function flawOf(text: string): TextPosition {
   const [document] = documentsIn(text);
   const wrong: unknown[] = [];
   const report = (node: unknown) => void wrong.push(node);
-  if (document !== undefined) jsonOf(new YamlNodes(document, report), report, document.contents);
+  if (document !== undefined) jsonOf(new YamlNodes(document, text, report), report, document.contents);
   return placeOfNode(text, wrong[0]);
 }
 

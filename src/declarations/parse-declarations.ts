@@ -13,6 +13,7 @@ import { deepest, type Report, TooManyAliases, YamlNodes } from './yaml-nodes.ts
 /** A file of declarations, and what was found in it. */
 type Source = {
   readonly file: string;
+  readonly text: string;
   readonly placeOf: (node: unknown) => Place;
   readonly problems: Problem[];
   readonly declared: Declared[];
@@ -32,7 +33,7 @@ export function parseDeclarations(file: string, text: string): Declarations {
     return { declared: [], problems: [problem] };
   }
   const placeOf = (node: unknown): Place => at((node as Node | null)?.range?.[0] ?? 0);
-  const source: Source = { file, placeOf, problems: [], declared: [] };
+  const source: Source = { file, text, placeOf, problems: [], declared: [] };
   for (const document of documents) {
     // The parser reports more errors that follow from the first.
     const [error] = [...document.errors, ...document.warnings.filter(({ code }) => code === 'TAG_RESOLVE_FAILED')];
@@ -59,12 +60,12 @@ function flawOfJson(file: string, text: string): Problem | undefined {
 }
 
 function readDocument(source: Source, document: Document.Parsed): void {
-  const { file, placeOf, problems } = source;
+  const { file, text, placeOf, problems } = source;
   const report: Report = (node, what, { hint, first } = {}) => {
     problems.push(problemAt(file, placeOf(node), what, first === undefined ? hint : firstAt(placeOf(first))));
   };
   try {
-    const nodes = new YamlNodes(document, report);
+    const nodes = new YamlNodes(document, text, report);
     const root = document.contents;
     if (root === null || (isScalar(root) && root.value === null)) return;
     if (isMap(root)) new TreeReader(source, nodes, report).readAreas(root);

@@ -45,8 +45,11 @@ export class YamlNodes {
   readonly #report: Report;
   #aliased = 0;
 
-  constructor(document: Document.Parsed, report: Report) {
+  /** `text`: the text of the document, or of more. */
+  constructor(document: Document.Parsed, text: string, report: Report) {
     this.#report = report;
+    // Most files have no anchor, and then no node has to be visited.
+    if (!text.includes('&')) return;
     // An alias means the nearest anchor of its name above it.
     const anchors = new Map<string, Node>();
     visit(document, {
