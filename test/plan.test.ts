@@ -20,7 +20,7 @@ async function startPlanned() {
       .map(({ key, value }) => ({ key, value: value ?? undefined, since: present.get(key) }));
     if (guarded.length === 0) return;
     const done = await fleet.registry.transact({ changes: guarded });
-    const revision = done.kind === 'changed' ? undefined : done.revision;
+    const revision = done.kind === 'done' ? done.revision : undefined;
     if (revision === undefined) throw new Error('somebody else wrote');
     // A reload that takes long is acknowledged before its end, with what it leaves unserved.
     await until(`revision ${revision} is applied`, async () => {

@@ -1,3 +1,4 @@
+import { Fault } from '../model/fault.ts';
 import { parseRecord } from '../model/json.ts';
 import { policyKey } from '../model/key.ts';
 import type { Revision } from '../model/revision.ts';
@@ -13,13 +14,19 @@ export type Stage = {
   readonly parts: readonly PartWrite[];
 };
 
+/** `guards`: how many ranges each transaction compares. `operations`: how many changes and ranges the registry takes in one. */
+export type StageLimits = { readonly guards: number; readonly operations: number };
+
+const usualLimits: StageLimits = { guards: 1, operations: transactionLimits.operations };
+
 /**
  * Divides a plan into transactions: one, if the limits allow it. Otherwise the first one says that the set owns what it will own
  * and what it still has to remove, and the last one takes away what it has removed. So an apply that ends in the middle leaves
  * nothing behind that no set owns, and the next one finishes it. Changes of policies that share a host stay together, and
- * removals come last. `guards`: how many ranges each transaction compares.
+ * removals come last. Throws Fault `registry-unreachable` if a registry that takes fewer operations than etcd by default has no room for what
+ * has to be written together.
  */
-export function stagesOf(plan: ApplyPlan, guards = 1): readonly Stage[] {
+export function stagesOf(plan: ApplyPlan, limits: StageLimits = usualLimits): readonly Stage[] {
   const { set, ownership } = plan;
   const before = ownership.sets.get(set);
   const after = keysAfter(plan);
@@ -28,29 +35,47 @@ export function stagesOf(plan: ApplyPlan, guards = 1): readonly Stage[] {
   const final = partsFor(after, before);
   const whole: Stage = { changes: groups.flat(), parts: [...others, ...partWrites(set, before, final)] };
   if (operationsOf(whole) === 0) return [];
-  if (isWithinLimits(whole, guards)) return [whole];
+  if (isWithinLimits(whole, limits)) return [whole];
 
   const claimed = partsFor(new Set([...ownedKeys(before), ...after]), before);
-  const room = new Room(guards);
+  const room = new Room(limits);
   room.add({ changes: [], parts: [...others, ...partWrites(set, before, claimed)] });
   for (const group of groups) {
     const together = { changes: group, parts: [] };
-    if (isWithinLimits(together, guards)) room.add(together);
+    if (isWithinLimits(together, limits)) room.add(together);
+    else if (isWithinLimits(together, { ...limits, operations: transactionLimits.operations }))
+      throw noRoom(limits, group);
     else for (const change of group) room.add({ changes: [change], parts: [] });
   }
   room.add({ changes: [], parts: partWrites(set, claimed, partsFor(after, claimed)) });
-  return room.stages.filter(({ changes, parts }) => changes.length + parts.length > 0);
+  const stages = room.stages.filter((stage) => operationsOf(stage) > 0);
+  const large = stages.find((stage) => operationsOf(stage) + limits.guards > limits.operations);
+  if (large !== undefined && limits.operations < transactionLimits.operations) {
+    throw noRoom(limits, [...large.changes, ...large.parts]);
+  }
+  return stages;
+}
+
+function noRoom({ operations, guards }: StageLimits, together: readonly { readonly key: string }[]): Fault {
+  const some = together.slice(0, 5).map(({ key }) => key);
+  const more = together.length > some.length ? ` and ${together.length - some.length} more` : '';
+  const needed = together.length + guards;
+  return new Fault(
+    'registry-unreachable',
+    `etcd takes ${operations} operations in a transaction, and ${some.join(', ')}${more} belong into one of ${needed}`,
+    { hint: 'start etcd with --max-txn-ops=128, its default, or with more' },
+  );
 }
 
 type OpenStage = { changes: GuardedChange[]; parts: PartWrite[]; bytes: number };
 
 /** Fills one transaction after the other, in order. */
 class Room {
-  readonly #guards: number;
+  readonly #limits: StageLimits;
   readonly #stages: OpenStage[] = [];
 
-  constructor(guards: number) {
-    this.#guards = guards;
+  constructor(limits: StageLimits) {
+    this.#limits = limits;
   }
 
   get stages(): readonly Stage[] {
@@ -63,7 +88,7 @@ class Room {
     const bytes = bytesOfStage(more);
     const hasRoom =
       last !== undefined &&
-      operationsOf(last) + operationsOf(more) + this.#guards <= transactionLimits.operations &&
+      operationsOf(last) + operationsOf(more) + this.#limits.guards <= this.#limits.operations &&
       last.bytes + bytes <= transactionLimits.bytes &&
       // A transaction may change a key once.
       !more.parts.some(({ key }) => last.parts.some((other) => other.key === key));
@@ -84,8 +109,8 @@ function bytesOfStage({ changes, parts }: Stage): number {
   return bytes;
 }
 
-const isWithinLimits = (stage: Stage, guards: number): boolean =>
-  operationsOf(stage) + guards <= transactionLimits.operations && bytesOfStage(stage) <= transactionLimits.bytes;
+const isWithinLimits = (stage: Stage, { operations, guards }: StageLimits): boolean =>
+  operationsOf(stage) + guards <= operations && bytesOfStage(stage) <= transactionLimits.bytes;
 
 /** The other sets without the keys that this one has afterwards. */
 function takenFrom({ set, ownership }: ApplyPlan, after: ReadonlySet<string>): readonly PartWrite[] {

@@ -3,7 +3,7 @@ import type { Declared } from '../declarations/declared.ts';
 import { Fault } from '../model/fault.ts';
 import { areaOfKey, serviceOfKey } from '../model/key.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
-import { type GuardedChange, keysFrom, type Registry } from '../registry/registry.ts';
+import { type GuardedChange, keysFrom, type Registry, transactionLimits } from '../registry/registry.ts';
 import { backoffMs } from '../waiting/backoff.ts';
 import { type Stage, stagesOf } from './apply-stages.ts';
 import { type ApplyOptions, type ApplyPlan, isChange, planApply } from './plan-apply.ts';
@@ -51,6 +51,7 @@ export async function carryOut({
   wait = rest,
 }: CarryOutParts): Promise<CarriedOut> {
   let changed: readonly string[] = [];
+  let operations: number = transactionLimits.operations;
   let transactions = 0;
   let newest = noRevision;
   /** An earlier attempt may have written a part of it. */
@@ -60,9 +61,15 @@ export async function carryOut({
     const plan = planApply(declared, listing, options);
     if (plan.problems.length > 0) return { plan, revision: newest, transactions };
     first ??= plan;
-    const result = await writeStages(registry, plan, prefixes, signal);
+    const result = await writeStages(registry, plan, { prefixes, operations }, signal);
     transactions += result.transactions;
     newest = newestOf(newest, result.revision);
+    if (result.most !== undefined) {
+      // An etcd with a smaller `--max-txn-ops`. Nobody else is in the way, so this is no attempt.
+      operations = result.most;
+      attempt -= 1;
+      continue;
+    }
     if (result.changed === undefined) {
       const shown = transactions > 0 && !plan.changes.some(isChange) ? first : plan;
       return { plan: shown, revision: newestOf(newest, revisionOf(plan)), transactions };
@@ -80,6 +87,8 @@ type Written = {
   readonly transactions: number;
   /** The keys that somebody else has changed; undefined: everything was written. */
   readonly changed: readonly string[] | undefined;
+  /** How many operations the registry takes in one transaction, if that is fewer than were asked for. */
+  readonly most?: number;
 };
 
 /**
@@ -90,7 +99,7 @@ type Written = {
 async function writeStages(
   registry: Registry,
   plan: ApplyPlan,
-  prefixes: readonly string[],
+  { prefixes, operations }: { readonly prefixes: readonly string[]; readonly operations: number },
   signal: AbortSignal,
 ): Promise<Written> {
   const parts = new Map(
@@ -102,9 +111,10 @@ async function writeStages(
   // Before the first transaction, any set may claim a key. After it, only the keys of this one matter.
   let records = keysFrom('sets/');
   const around = prefixes.filter((prefix) => areaOfKey(prefix) !== 'instances').map(keysFrom);
-  for (const stage of stagesOf(plan, around.length + 1)) {
+  for (const stage of stagesOf(plan, { guards: around.length + 1, operations })) {
     const unwritten = { ranges: [records, ...around], since };
     const result = await registry.transact({ changes: changesOf(stage, parts), unwritten }, soon(signal));
+    if (result.kind === 'too-many') return { revision, transactions, changed: undefined, most: result.operations };
     if (result.kind === 'changed') return { revision, transactions, changed: result.keys };
     revision = result.revision;
     transactions += 1;

@@ -172,7 +172,9 @@ export type Transaction = {
 export type TransactionResult =
   | { readonly kind: 'done'; readonly revision: Revision }
   /** Nothing was written: somebody else has changed these keys. */
-  | { readonly kind: 'changed'; readonly keys: readonly string[] };
+  | { readonly kind: 'changed'; readonly keys: readonly string[] }
+  /** Nothing was written: the registry takes only so many changes and ranges in one transaction. */
+  | { readonly kind: 'too-many'; readonly operations: number };
 
 /**
  * What a transaction may have, in either registry: etcd's limits `--max-txn-ops`, which counts changes and ranges, and

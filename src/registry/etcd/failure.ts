@@ -79,6 +79,9 @@ function withoutWrapping(text: string): string {
   return /^The pending stream has been canceled \(caused by: (.+)\)$/s.exec(text)?.[1]?.trim() ?? text.trim();
 }
 
+/** Whether etcd was started with a smaller `--max-txn-ops`. */
+export const isTooManyOperations = (error: unknown): boolean => /too many operations in txn/.test(describe(error));
+
 /** Whether it failed by not answering at all. */
 export function isSilence(reason: string): boolean {
   return /deadline exceeded|within \d+ ms|was silent for/i.test(reason);
