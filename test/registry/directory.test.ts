@@ -131,3 +131,17 @@ test('closing a registry in a folder leaves no timer, no watcher and no open fil
   await until('all files are closed', async () => (await descriptors()) <= openBefore);
   await expect(registry.read('')).rejects.toMatchObject({ name: 'Fault' });
 });
+
+test('a single change is recorded as versions before transactions understand it', async () => {
+  const { open, path } = await startFolder();
+  const registry = open();
+  const at = await registry.replace('services/web', '{}', undefined);
+  expect(await registry.replace('services/web', undefined, at)).toBeDefined();
+  const both = [
+    { key: 'keys/a', value: 'one' },
+    { key: 'keys/b', value: 'two' },
+  ] as const;
+  await registry.transact({ changes: both.map((one) => ({ ...one, since: undefined })) });
+  const lines = (await readFile(join(path, '.pointsman/journal.1'), 'utf8')).split('\n').filter((line) => line !== '');
+  expect(lines.map((line) => JSON.parse(line).op)).toEqual(['open', 'put', 'delete', 'transaction']);
+});

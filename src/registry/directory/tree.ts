@@ -8,7 +8,7 @@ import { revision } from '../../model/revision.ts';
 import { Slots } from '../../waiting/serial-queue.ts';
 import type { GuardedChange, TransactionResult } from '../registry.ts';
 import { Grace } from './grace.ts';
-import type { JournalState, LeaseReference, StoredEntry } from './journal-state.ts';
+import type { Draft, JournalState, LeaseReference, StoredEntry } from './journal-state.ts';
 import { directoryFault, type Ledger } from './ledger.ts';
 import { type DirectoryPaths, parseKeyPath } from './paths.ts';
 import {
@@ -129,7 +129,7 @@ export class DirectoryTree {
       const drafts = changes.map(({ key }) => ({ key, put: written.get(key) }));
       const at = ledger.commit((state) => {
         changed = changedSince(state);
-        return changed.length > 0 ? undefined : { op: 'transaction', changes: drafts.map(withoutTemporary) };
+        return changed.length > 0 ? undefined : draftOf(drafts);
       });
       if (at === undefined) return { kind: 'changed', keys: changed };
       await Promise.all(
@@ -321,5 +321,15 @@ function requirePut(key: string, value: string): void {
 
 type Written = { readonly value: string; readonly file: string };
 
-const withoutTemporary = ({ key, put }: { readonly key: string; readonly put: Written | undefined }) =>
+type Change = { readonly key: string; readonly put: Written | undefined };
+
+/** The record of one change is one that also versions of pointsman before `transaction` understand. */
+function draftOf(changes: readonly Change[]): Draft {
+  const [first] = changes;
+  if (first === undefined || changes.length > 1) return { op: 'transaction', changes: changes.map(withoutTemporary) };
+  const { key, put } = first;
+  return put === undefined ? { op: 'delete', key } : { op: 'put', key, value: put.value, file: put.file };
+}
+
+const withoutTemporary = ({ key, put }: Change) =>
   put === undefined ? { key } : { key, put: { value: put.value, file: put.file } };
