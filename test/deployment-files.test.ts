@@ -91,11 +91,13 @@ describe.skipIf(!has('systemd-analyze'))('the systemd units', () => {
     const register = join(folder, 'pointsman-register@web.service');
     await copyFile(join(docker, 'systemd/pointsman-balance.service'), balance);
     await copyFile(join(docker, 'systemd/pointsman-stop-haproxy.service'), stop);
+    const apply = join(folder, 'pointsman-apply.service');
+    await copyFile(join(docker, 'systemd/pointsman-apply.service'), apply);
     // An instance's template has to be a file of its own beside it for systemd-analyze.
     await copyFile(join(docker, 'systemd/pointsman-register@.service'), register);
     await copyFile(register, join(folder, 'pointsman-register@.service'));
     await writeFile(join(folder, 'web.service'), '[Service]\nExecStart=/bin/true\n');
-    return { folder, paths: [balance, stop, register] };
+    return { folder, paths: [balance, stop, register, apply] };
   }
 
   test('have nothing that systemd does not know', async () => {

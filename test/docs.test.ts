@@ -88,6 +88,8 @@ test('the commands that stand within sentences work, too', async () => {
   await withFleet(world);
   await world.put('services/web', '{"balance":"leastconn"}');
   await cp(join(root, 'templates'), world.path('FOLDER'), { recursive: true });
+  await world.write('declarations/shop.yaml', 'services: {shop: {}}\n');
+  await world.write('web.yaml', 'services: {web: {balance: leastconn}}\n');
   await world.write('web.json', '{"hosts":["shop.example.com"]}');
   await world.write('declarations/shop.yaml', 'services: {shop: {hosts: [shop.example.com]}}\n');
   // Of those that are only named, that there is one. Another balancer would want the ports of this one; files needs some.
