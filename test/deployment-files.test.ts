@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2019 } from 'ajv/dist/2019.js';
@@ -86,18 +86,21 @@ describe.skipIf(!has('systemd-analyze'))('the systemd units', () => {
   async function units(): Promise<{ folder: string; paths: readonly string[] }> {
     const folder = await mkdtemp(join(tmpdir(), 'pm-units-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    const balance = join(folder, 'pointsman-balance.service');
-    const stop = join(folder, 'pointsman-stop-haproxy.service');
-    const register = join(folder, 'pointsman-register@web.service');
-    await copyFile(join(docker, 'systemd/pointsman-balance.service'), balance);
-    await copyFile(join(docker, 'systemd/pointsman-stop-haproxy.service'), stop);
-    const apply = join(folder, 'pointsman-apply.service');
-    await copyFile(join(docker, 'systemd/pointsman-apply.service'), apply);
-    // An instance's template has to be a file of its own beside it for systemd-analyze.
-    await copyFile(join(docker, 'systemd/pointsman-register@.service'), register);
-    await copyFile(register, join(folder, 'pointsman-register@.service'));
+    const paths = [];
+    for (const name of await readdir(join(docker, 'systemd'))) {
+      if (!/\.(service|timer)$/.test(name)) continue;
+      const template = join(folder, name);
+      await copyFile(join(docker, 'systemd', name), template);
+      if (!name.includes('@')) paths.push(template);
+      else {
+        // systemd-analyze needs an instance as a file of its own, next to its template.
+        const instance = template.replace('@', '@web');
+        await copyFile(template, instance);
+        paths.push(instance);
+      }
+    }
     await writeFile(join(folder, 'web.service'), '[Service]\nExecStart=/bin/true\n');
-    return { folder, paths: [balance, stop, register, apply] };
+    return { folder, paths };
   }
 
   test('have nothing that systemd does not know', async () => {
@@ -112,9 +115,46 @@ describe.skipIf(!has('systemd-analyze'))('the systemd units', () => {
   test('leave the service little of the machine to reach', async () => {
     const { paths } = await units();
     for (const path of paths) {
+      if (!path.endsWith('.service')) continue;
       const { stdout } = await execa('systemd-analyze', ['security', '--offline=true', '--no-pager', path]);
       const exposure = /Overall exposure level for .*: ([\d.]+)/.exec(stdout)?.[1];
       expect(Number(exposure)).toBeLessThanOrEqual(2);
     }
   });
 });
+
+test.skipIf(!has('git'))(
+  'pull-declarations puts each commit of a branch in place by one link, and keeps the one before',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'pm-pull-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const git = (...words: readonly string[]) =>
+      execa('git', ['-C', join(folder, 'origin'), '-c', 'user.name=ada', '-c', 'user.email=ada@example.com', ...words]);
+    const commit = async (text: string): Promise<string> => {
+      await writeFile(join(folder, 'origin/shop.yaml'), text);
+      await git('add', '.');
+      await git('commit', '--quiet', '--message', text);
+      return `commit-${(await git('rev-parse', 'HEAD')).stdout}`;
+    };
+    const pull = async (): Promise<string> => {
+      await execa('sh', [join(docker, 'systemd/pull-declarations'), join(folder, 'shop'), 'main']);
+      return readlink(join(folder, 'shop/current'));
+    };
+    const kept = async () => (await readdir(join(folder, 'shop'))).sort();
+
+    await execa('git', ['init', '--quiet', '--initial-branch=main', join(folder, 'origin')]);
+    const first = await commit('first');
+    await execa('git', ['clone', '--quiet', '--bare', join(folder, 'origin'), join(folder, 'shop/repository.git')]);
+    expect(await pull()).toBe(first);
+    expect(await pull()).toBe(first);
+
+    const second = await commit('second');
+    expect(await pull()).toBe(second);
+    expect(await readFile(join(folder, 'shop/current/shop.yaml'), 'utf8')).toBe('second');
+    expect(await kept()).toEqual([first, second, 'current', 'repository.git'].sort());
+
+    const third = await commit('third');
+    expect(await pull()).toBe(third);
+    expect(await kept()).toEqual([second, third, 'current', 'repository.git'].sort());
+  },
+);

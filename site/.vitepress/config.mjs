@@ -50,7 +50,7 @@ const isPage = (path) => !path.startsWith('..') && path.endsWith('.md') && exist
 
 export default defineConfig({
   title: 'pointsman',
-  description: 'Keeps HAProxy true to etcd',
+  description: 'Keeps HAProxy in step with etcd',
   lang: 'en',
   // Browsers ask for /favicon.ico otherwise.
   head: [['link', { rel: 'icon', href: 'data:,' }]],

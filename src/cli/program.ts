@@ -63,7 +63,7 @@ export async function runProgram(
 ): Promise<number> {
   let exitCode = done;
   const program = new Command('pointsman')
-    .description('pointsman keeps HAProxy true to etcd.')
+    .description('pointsman keeps HAProxy in step with etcd.')
     .version(`pointsman ${version}${commit === undefined ? '' : ` (${commit})`}`, '--version', 'print the version')
     .helpOption('--help', 'print this help')
     .helpCommand(false)

@@ -30,8 +30,8 @@ export function demoGuide(places: DemoPlaces, bold: (text: string) => string): r
   return [
     '',
     `  HAProxy listens on http://127.0.0.1:${http}/ and sends requests to the service`,
-    '  web. Each instance of web registers itself, and pointsman keeps HAProxy true',
-    '  to what is registered, without a reload. A client sends 50 requests a second.',
+    '  web. Each instance of web registers itself, and pointsman keeps HAProxy in',
+    '  step with them, without a reload. A client sends 50 requests a second.',
     '  The lines below tell what happens, in how many milliseconds HAProxy serves',
     '  it, and how many requests were answered and failed.',
     '',

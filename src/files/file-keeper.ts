@@ -35,7 +35,7 @@ export type FileKeeperParts = {
 /** How long commands may go on when pointsman ends, all together, in ms. */
 const stopGraceMs = 5000;
 
-/** Keeps files true to the registry until it is closed. It gets pointsman's own tree through `offer` and `serve`. */
+/** Keeps files in step with the registry until it is closed. It gets pointsman's own tree through `offer` and `serve`. */
 export class FileKeeper {
   readonly sources: RegistrySources;
   readonly #parts: FileKeeperParts;

@@ -365,7 +365,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
 
 export const balanceCommand = declareCommand({
   name: 'balance',
-  summary: 'follow the registry and keep HAProxy true to it',
+  summary: 'follow the registry and keep HAProxy in step with it',
   options: {
     dryRun: onOff('show what each change would cause, and change nothing (like render --watch)'),
     ...balancerOptions,

@@ -28,7 +28,7 @@ const windDownMs = 5000;
 const mostListed = 1000;
 
 /**
- * Keeps HAProxy true to the registry. Events that arrive during a round are folded and go into the next one; that is all the batching
+ * Keeps HAProxy in step with the registry. Events that arrive during a round are folded and go into the next one; that is all the batching
  * there is.
  */
 export class Balancer {

@@ -16,7 +16,7 @@ export function manPage(commands: readonly AnyCommand[], version: string): strin
     // Names of settings are copied from here: no word is broken.
     '.nh',
     '.SH NAME',
-    'pointsman \\- keeps HAProxy true to etcd',
+    'pointsman \\- keeps HAProxy in step with etcd',
     '.SH SYNOPSIS',
     ...commands.flatMap((command) => {
       const flags = Object.keys(command.options).length === 0 ? '' : ' [\\fIflags\\fR]';
@@ -29,7 +29,7 @@ export function manPage(commands: readonly AnyCommand[], version: string): strin
     }),
     '.SH DESCRIPTION',
     'Applications register in etcd, or in a folder, under a lease. Every balancer follows that registry and keeps its',
-    'HAProxy true to it: with commands of the runtime API where HAProxy allows it, and with a checked reload elsewhere.',
+    'HAProxy in step with it: with commands of the runtime API where HAProxy allows it, and with a checked reload elsewhere.',
     '.SH COMMANDS',
     ...commands.flatMap(commandSection),
     '.SH ENVIRONMENT',
