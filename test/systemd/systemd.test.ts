@@ -149,6 +149,35 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
     expect(await show('StatusText')).toBe('serves on http://0.0.0.0:80');
   });
 
+  test('pointsman-apply@shop applies the declarations of the set "shop", and each commit that is put in place', async () => {
+    onTestFailed(async () => {
+      process.stderr.write(await machine.run('journalctl', '--no-pager', '-n', '40', '-u', 'pointsman-apply@shop'));
+    }, 30_000);
+    const name = 'pointsman-apply@.service';
+    await machine.write(`/etc/systemd/system/${name}`, await readFile(join(units, name), 'utf8'));
+    await machine.write('/etc/pointsman/apply-shop.yaml', 'registry: etcd://127.0.0.1:2379\nadmin: 127.0.0.1:8406\n');
+    const shop = '/srv/pointsman/shop';
+    const commit = (id: string) =>
+      machine.write(`${shop}/commit-${id}/declarations/shop.yaml`, `services: {shop-web: {maxconn: ${id}}}\n`);
+    const served = (id: string) =>
+      machine.run(
+        ...['timeout', '60', 'sh', '-c'],
+        `until etcdctl get --print-value-only /pointsman/services/shop-web | grep -q '"maxconn":${id}'; do sleep 0.1; done`,
+      );
+    await commit('1');
+    await machine.run('ln', '-s', 'commit-1', `${shop}/current`);
+    await systemctl('daemon-reload');
+    await systemctl('start', 'pointsman-apply@shop');
+    await served('1');
+
+    await commit('2');
+    await machine.run('ln', '-s', 'commit-2', `${shop}/next-link`);
+    await machine.run('mv', '-T', `${shop}/next-link`, `${shop}/current`);
+    await served('2');
+    expect(await machine.run('etcdctl', 'get', '--prefix', '--keys-only', '/pointsman/sets/')).toContain('/sets/shop/');
+    await systemctl('stop', 'pointsman-apply@shop');
+  });
+
   test('the journal has each line of the log with its priority, and without the mark of the priority', async () => {
     const lines = (await journal('-p', 'info..info')).split('\n').filter((line) => line.startsWith('{'));
     const levels = new Set(lines.map((line) => (JSON.parse(line) as { readonly level: string }).level));
