@@ -50,7 +50,7 @@ test('says nothing of what settles while the worker is asked about, before it as
   const settled = (at: bigint, workerPid: number) =>
     acknowledging.onServed(
       { ...emptyCatalog, cluster: 'c', revision: revision(at) },
-      { unserved: [], unrouted: new Map() },
+      { unserved: [], unrouted: new Map(), conflicts: new Map() },
       workerPid,
     );
   const isAsked = (times: number) => until(`the worker is asked about ${times} times`, () => asked.length === times);

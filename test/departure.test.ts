@@ -41,6 +41,7 @@ async function start(kind: RegistryKind) {
               refusals: [],
               unproven: new Map(),
               unrouted: new Map(),
+              conflicts: new Map(),
               untold: new Map(),
               unlisted: new Map(),
             }),

@@ -129,6 +129,7 @@ export async function wireBalancer(parts: WiringParts) {
   const balancer: Balancer = new Balancer({
     ...{ haproxy, link, files, states, passOn, firstChecks, storage, troubles, lookAtFiles, quarantining },
     ...{ guarding, ejecting, heldEntries, locating, openFiles, overriding, templates, baseSettings, limits },
+    secretProblem: (file) => secrets.problemInUse(file),
     ...{ reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs, metrics, logger, signal, now, wall },
   });
   const healthWatch = new HealthWatch({ link, logger, now, onChange: tellHealth });
@@ -205,7 +206,12 @@ async function wireTls(
   await secrets.prepare((await haproxy.processes())?.workerPid);
   files.restoreOthers = async () => [...((await certificates?.folder.restore()) ?? []), ...(await secrets.restore())];
   const secretsUpkeep = new Upkeep({
-    ...{ part: 'secrets', serve: (worker: WorkerConnection) => secrets.serve(worker), connect, troubles, logger },
+    ...{ part: 'secrets', connect, troubles, logger },
+    serve: async (worker: WorkerConnection) => {
+      const problem = await secrets.serve(worker);
+      balancer().secretsServed();
+      return problem;
+    },
   });
   const upkeeps = [
     new Upkeep({ part: 'server-tls', serve: (worker) => serverPems.serve(worker), connect, troubles, logger }),

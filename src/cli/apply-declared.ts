@@ -1,5 +1,6 @@
 import { awaitFleet, describeProgress, type FleetProgress } from '../apply/await-fleet.ts';
 import { type CarriedOut, carryOut } from '../apply/carry-out.ts';
+import { conflictNotes } from '../apply/conflict-notes.ts';
 import type { Declared } from '../declarations/declared.ts';
 import { readDeclarations } from '../declarations/read-declarations.ts';
 import { Fleet } from '../fleet/fleet.ts';
@@ -30,6 +31,8 @@ export async function readChecked(invocation: Invocation): Promise<Checked> {
 export type Applied = CarriedOut & {
   /** Undefined: nothing was waited for. */
   readonly progress: FleetProgress | undefined;
+  /** What declared services ask for and do not get, a line each. */
+  readonly conflicts: readonly string[];
 };
 
 /** Writes what is declared, and waits for the balancers. Rejects with a Fault. */
@@ -45,13 +48,13 @@ export async function applyDeclared(
     const writing = AbortSignal.any([signal, AbortSignal.timeout(writeMs)]);
     const carried = await carryOut({ registry, declared, options, random: Math.random, signal: writing });
     if (fleet === undefined || timeoutMs === undefined || carried.plan.problems.length > 0) {
-      return { ...carried, progress: undefined };
+      return { ...carried, progress: undefined, conflicts: [] };
     }
     await following;
     const written = { revision: carried.revision, keys: keysToServe(carried.plan) };
     const waiting = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     const progress = await awaitFleet(fleet, written, waiting, (now) => say(describeProgress(now)));
-    return { ...carried, progress };
+    return { ...carried, progress, conflicts: conflictNotes(fleet.view, written.keys) };
   } finally {
     await fleet?.close();
   }

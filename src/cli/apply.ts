@@ -36,7 +36,8 @@ export async function run(invocation: Invocation): Promise<number> {
       applyDeclared(registry, checked.declared, settings, { signal, say }),
     );
     if (applied.plan.problems.length > 0) return refuse(planProblems(applied.plan), settings);
-    const report = reportOf(applied, applied.progress, checked.declared, checked.notes);
+    const notes = [...checked.notes, ...applied.conflicts];
+    const report = reportOf(applied, applied.progress, checked.declared, notes);
     return tell(report, applied.progress, settings, Math.round(performance.now() - started));
   } finally {
     dispose();

@@ -1,4 +1,5 @@
 import { awaitFleet, describeFailure, describeProgress, type FleetProgress, isReached } from '../apply/await-fleet.ts';
+import { conflictNotes } from '../apply/conflict-notes.ts';
 import { fieldDiffs } from '../apply/value-diff.ts';
 import type { Declared } from '../declarations/declared.ts';
 import { Fleet } from '../fleet/fleet.ts';
@@ -54,9 +55,10 @@ export async function writeAndTell(
     const following = fleet?.following(AbortSignal.timeout(followMs));
     const written = await write();
     const { owner } = await readPolicy(registry, key);
-    const warnings = [...written.notes, ...(owner === undefined ? [] : [ownedBy(key, owner)])];
     await following;
     const progress = fleet && (await served(fleet, key, written.revision, timeoutMs ?? 0));
+    const conflicts = progress === undefined || fleet === undefined ? [] : conflictNotes(fleet.view, new Set([key]));
+    const warnings = [...written.notes, ...conflicts, ...(owner === undefined ? [] : [ownedBy(key, owner)])];
     const revision = written.revision === undefined ? undefined : String(written.revision);
     if (json) {
       const balancers = progress?.kind === 'heard' ? progress.balancers : undefined;

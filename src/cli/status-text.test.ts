@@ -15,7 +15,7 @@ const balancer: BalancerState = {
 };
 const said: Acknowledgement = {
   ...{ revision: noRevision, cluster: '', owner: '', version: '', haproxyVersion: '', config: '', admin: undefined },
-  ...{ appliedAt: '', draining: undefined, unproven: new Map(), unrouted: new Map() },
+  ...{ appliedAt: '', draining: undefined, unproven: new Map(), unrouted: new Map(), conflicts: new Map() },
   ...{ refusals: [], untold: new Map(), unlisted: new Map() },
 };
 const service = (name: string) => name as ServiceName;

@@ -30,6 +30,7 @@ const said: Acknowledgement = {
     draining: undefined,
     unproven: new Map(),
     unrouted: new Map(),
+    conflicts: new Map(),
     refusals: [],
     untold: new Map(),
     unlisted: new Map(),

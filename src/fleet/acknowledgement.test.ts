@@ -29,6 +29,7 @@ const plain: Acknowledgement = {
   ]),
   refusals: [{ key: 'instances/web/x', reason: 'no port' }],
   unproven: new Map([['web', ['c']]]),
+  conflicts: new Map([['web', 'web does not get the host a: no claim allows it']]),
   unrouted: new Map([['shop', 'web has its host']]),
   untold: new Map(),
   unlisted: new Map(),

@@ -45,6 +45,8 @@ export type Acknowledgement = {
   readonly unproven: ReadonlyMap<string, readonly string[]>;
   /** By service, why no request can reach it although its instances are served. Empty for an older balancer. */
   readonly unrouted: ReadonlyMap<string, string>;
+  /** By service, what it asks for and does not get: of at most `mostConflicts` services. Empty for an older balancer. */
+  readonly conflicts: ReadonlyMap<string, string>;
   /** The newest of each service first, and not all of them when there are many. */
   readonly refusals: readonly Refusal[];
   /** How many more there are of each service; `*`: of any, as far as the balancer itself knows. */
@@ -74,6 +76,7 @@ export const heldReason = 'the registry no longer has it, and it is held';
 export const mostDraining = 5000;
 export const mostUnproven = 2000;
 export const mostUnrouted = 100;
+export const mostConflicts = 100;
 const mostUntold = 100;
 /** Any service, in the counts of refusals that are not listed. */
 export const anyService = '*';
@@ -99,6 +102,7 @@ const schema = v.object({
   draining: v.optional(v.record(v.string(), v.nullable(count))),
   unproven: v.optional(v.record(v.string(), v.array(text)), {}),
   unrouted: v.optional(v.record(v.string(), reason), {}),
+  conflicts: v.optional(v.record(v.string(), reason), {}),
   refusals: v.optional(
     v.array(
       v.object({
@@ -122,7 +126,7 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
   if (fields.get('format') !== format) return rejected(`it is not of format ${format}`);
   const result = v.safeParse(schema, Object.fromEntries(fields), { abortEarly: true });
   if (!result.success) return rejected(`its ${v.getDotPath(result.issues[0]) ?? 'value'} is not valid`);
-  const { draining, admin, untold, unproven, unrouted, unlisted, ...rest } = result.output;
+  const { draining, admin, untold, unproven, unrouted, conflicts, unlisted, ...rest } = result.output;
   return accepted({
     ...rest,
     revision: revision(rest.revision),
@@ -130,6 +134,7 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
     untold: new Map(Object.entries(untold)),
     unproven: new Map(Object.entries(unproven)),
     unrouted: new Map(Object.entries(unrouted)),
+    conflicts: new Map(Object.entries(conflicts)),
     unlisted: new Map(Object.entries(unlisted)),
     draining:
       draining === undefined
@@ -140,11 +145,12 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
 
 /** The value that `parseAcknowledgement` reads back. */
 export function formatAcknowledgement(acknowledgement: Acknowledgement): string {
-  const { draining, refusals, untold, unproven, unrouted, unlisted: before, ...rest } = acknowledgement;
+  const { draining, refusals, untold, unproven, unrouted, conflicts, unlisted: before, ...rest } = acknowledgement;
   const drains = shareRoom(byService(draining ?? new Map()), mostDraining);
   const counts = [...drains.listed.values()].flat().map(([name, open]) => [name, open === 'unknown' ? null : open]);
   const waits = shareRoom(unproven, mostUnproven);
   const routeless = [...unrouted].map(([service, reason]) => [service, shortReason(reason)] as const);
+  const losses = [...conflicts].slice(0, mostConflicts).map(([service, why]) => [service, shortReason(why)] as const);
   const leftOut = new Map(routeless.slice(mostUnrouted).map(([service]) => [service, 1]));
   const unlisted = sum(before, drains.unlisted, waits.unlisted, leftOut);
   return JSON.stringify({
@@ -154,6 +160,7 @@ export function formatAcknowledgement(acknowledgement: Acknowledgement): string 
     ...(draining === undefined ? {} : { draining: Object.fromEntries(counts) }),
     ...(unproven.size === 0 ? {} : { unproven: Object.fromEntries(waits.listed) }),
     ...(unrouted.size === 0 ? {} : { unrouted: Object.fromEntries(routeless.slice(0, mostUnrouted)) }),
+    ...(losses.length === 0 ? {} : { conflicts: Object.fromEntries(losses) }),
     ...(untold.size === 0 ? {} : { untold: Object.fromEntries(shortUntold(untold)) }),
     ...(unlisted.size === 0 ? {} : { unlisted: Object.fromEntries(shortUntold(unlisted)) }),
     ...(refusals.length === 0

@@ -27,6 +27,7 @@ export const value = (change: Partial<Acknowledgement> = {}): string =>
     refusals: [],
     unproven: new Map(),
     unrouted: new Map(),
+    conflicts: new Map(),
     untold: new Map(),
     unlisted: new Map(),
     ...change,

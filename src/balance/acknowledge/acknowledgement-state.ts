@@ -20,7 +20,7 @@ export type AcknowledgementState = {
   readonly reached?: Reached | undefined;
 };
 
-export const noShortfall: Shortfall = { unserved: [], unrouted: new Map() };
+export const noShortfall: Shortfall = { unserved: [], unrouted: new Map(), conflicts: new Map() };
 
 /** Before the balancer serves anything: the others have to wait for it. */
 export function begun(state: AcknowledgementState): AcknowledgementState {
@@ -59,8 +59,11 @@ export function afterServed(
 
 const sameShortfall = (one: Shortfall, other: Shortfall): boolean =>
   sameRefusals(one.unserved, other.unserved) &&
-  one.unrouted.size === other.unrouted.size &&
-  [...one.unrouted].every(([service, reason]) => other.unrouted.get(service) === reason);
+  sameReasons(one.unrouted, other.unrouted) &&
+  sameReasons(one.conflicts, other.conflicts);
+
+const sameReasons = (one: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): boolean =>
+  one.size === other.size && [...one].every(([service, reason]) => other.get(service) === reason);
 
 const sameRefusals = (one: readonly Refusal[], other: readonly Refusal[]): boolean =>
   one.length === other.length &&

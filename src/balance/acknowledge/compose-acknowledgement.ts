@@ -43,6 +43,7 @@ export function acknowledgementComposer(
       draining: draining.counts,
       unproven: unproven(),
       unrouted: shortfall.unrouted,
+      conflicts: shortfall.conflicts,
       refusals,
       untold: new Map([...untold, ...forgotten]),
       unlisted: new Map(),

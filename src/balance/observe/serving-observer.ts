@@ -8,6 +8,8 @@ export type Shortfall = {
   readonly unserved: readonly Refusal[];
   /** Services that no request can reach, because other services have all their routes; each with the reason. */
   readonly unrouted: ReadonlyMap<ServiceName, string>;
+  /** By service, what it asks for and does not get because of other services or claims. */
+  readonly conflicts: ReadonlyMap<ServiceName, string>;
 };
 
 /** Learns what HAProxy serves, after each change. */

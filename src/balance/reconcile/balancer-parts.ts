@@ -56,6 +56,8 @@ export type BalancerParts = BalancerSettings & {
   readonly locating: Locating;
   readonly openFiles: OpenFilesLimit;
   readonly overriding: Overriding;
+  /** Why HAProxy lets nobody in with this file of users or keys; undefined: it does. */
+  readonly secretProblem: (file: string) => string | undefined;
   readonly metrics: { readonly reconcile: ReconcileMetrics; readonly reload: ReloadMetrics };
   readonly storage: Pick<Storage, 'status'>;
   readonly troubles: Troubles;

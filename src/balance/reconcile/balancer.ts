@@ -282,6 +282,11 @@ export class Balancer {
     this.#own.watch.inspectSoon();
   }
 
+  /** HAProxy verifies with other users or keys than before. Others learn which services let nobody in. */
+  secretsServed(): void {
+    this.#own.publishing.onFolded(false);
+  }
+
   /** Has HAProxy reloaded, to read a file that it cannot read again without a reload. */
   reloadFor(file: string): void {
     const { reloads, loop } = this.#own;

@@ -27,10 +27,14 @@ import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 import { Slices } from './slices.ts';
 import { unasked } from './unasked.ts';
+import { unauthenticated } from './unauthenticated.ts';
 import { unmatched } from './unmatched.ts';
 import { unservedKeys } from './unserved-keys.ts';
 
-type ReconcilerParts = Pick<BalancerParts, 'link' | 'files' | 'quarantining' | 'firstChecks' | 'states' | 'now'> & {
+type ReconcilerParts = Pick<
+  BalancerParts,
+  'link' | 'files' | 'quarantining' | 'firstChecks' | 'states' | 'secretProblem' | 'now'
+> & {
   readonly intake: Intake;
   readonly rendering: Rendering;
   readonly running: Running;
@@ -191,7 +195,8 @@ export class Reconciler {
 
   /** Announces which revision HAProxy serves, unless a reload comes first. Returns whether it did. */
   publish(): boolean {
-    const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress } = this.#parts;
+    const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress, secretProblem } =
+      this.#parts;
     const { workerPid } = link;
     if (this.#applied === undefined || workerPid === undefined) return false;
     // HAProxy may not have yet what the round rendered. The balancer publishes after the round.
@@ -219,10 +224,12 @@ export class Reconciler {
       ...refusalsOf(quarantining.state, running.served),
       ...rejections.unrendered,
       ...(link.canPause ? [] : [...unpaused(this.#applied), ...unasked(this.#applied)]),
+      ...unauthenticated(this.#applied, secretProblem),
       // Needs Lua, too.
       ...unmatched(this.#applied, rendering.templates, link.canPause),
     ];
-    this.observer?.onServed(this.#applied, { unserved, unrouted: rejections.unrouted }, workerPid);
+    const { unrouted, conflictsByService: conflicts } = rejections;
+    this.observer?.onServed(this.#applied, { unserved, unrouted, conflicts }, workerPid);
     return true;
   }
 

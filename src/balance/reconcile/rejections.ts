@@ -7,6 +7,7 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { showKey } from '../../model/parsed.ts';
 import type { Revision } from '../../model/revision.ts';
 import { type Conflict, describeConflict, lossesIn } from '../../render/conflict.ts';
+import { conflictSummaries } from '../../render/conflict-summary.ts';
 import type { RenderProblem } from '../../render/render.ts';
 import type { RouteTable } from '../../render/routes.ts';
 import { unroutedServices } from '../../render/unrouted.ts';
@@ -34,6 +35,7 @@ export class Rejections {
   #unrendered = new Map<string, Unserved>();
   #conflicts: readonly Conflict[] = [];
   #unrouted: ReadonlyMap<ServiceName, string> = new Map();
+  #conflictsByService: ReadonlyMap<ServiceName, string> = new Map();
   #malformed = 0;
 
   constructor(parts: RejectionsParts) {
@@ -47,6 +49,11 @@ export class Rejections {
   /** The services that no request can reach because of their conflicts, each with the reason. */
   get unrouted(): ReadonlyMap<ServiceName, string> {
     return this.#unrouted;
+  }
+
+  /** By service, what it asks for and does not get because of conflicts. */
+  get conflictsByService(): ReadonlyMap<ServiceName, string> {
+    return this.#conflictsByService;
   }
 
   /** The well-formed entries that HAProxy does not serve. */
@@ -115,6 +122,7 @@ export class Rejections {
     const [past, present] = [byClause(this.#conflicts), byClause(conflicts)];
     this.#conflicts = conflicts;
     this.#unrouted = unroutedServices(conflicts, table);
+    this.#conflictsByService = conflictSummaries(conflicts);
     this.#parts.metrics.conflicts.set(conflicts.reduce((sum, conflict) => sum + lossesIn(conflict), 0));
     const { logger } = this.#parts;
     const fresh = [...present].filter(([clause]) => !past.has(clause));

@@ -69,7 +69,8 @@ export function wireReconciling(parts: BalancerParts) {
 
 /** The parts that render, plan and apply. */
 function wireRounds(parts: BalancerParts) {
-  const { haproxy, link, files, states, firstChecks, quarantining, lookAtFiles, troubles, logger, now } = parts;
+  const { haproxy, link, files, states, firstChecks, quarantining, lookAtFiles, secretProblem } = parts;
+  const { troubles, logger, now } = parts;
   const metrics = parts.metrics.reconcile;
   const timers = new Timers((task, error) => {
     logger.warn({ event: 'patrol-failed', task, reason: describe(error) }, describe(error));
@@ -92,7 +93,7 @@ function wireRounds(parts: BalancerParts) {
   });
   const reconciler = new Reconciler({
     ...{ link, files, quarantining, intake, rendering, running, reloads, reloading, rejections },
-    ...{ pacing, firstChecks, states, progress, now },
+    ...{ pacing, firstChecks, states, progress, secretProblem, now },
     othersDue: () => loop.isDueBeside(unfinishedTask),
   });
   return {

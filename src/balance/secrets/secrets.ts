@@ -59,6 +59,8 @@ export class Secrets {
   /** The files with the keys of each address instead of the address. */
   #secrets: SecretFiles = noSecrets;
   #entries: ReadonlyMap<string, string> = new Map();
+  /** The files that the worker verifies with. */
+  #inUse: ReadonlySet<string> = new Set();
   #keysWithoutRoom = 0;
   /** By file of a key, the worker that has loaded another key from it. */
   readonly #replaced = new Map<string, number>();
@@ -79,6 +81,7 @@ export class Secrets {
     this.#workerPid = workerPid;
     await prepareSecretFiles(this.#parts.map, this.#parts.keys, this.#slots);
     await this.#read();
+    this.#inUse = new Set(this.#secrets.found.keys());
     this.#prepared = true;
   }
 
@@ -135,7 +138,9 @@ export class Secrets {
     }
     // This worker would verify with the key that it has loaded from the file.
     const usable = new Map([...this.#entries].filter(([, value]) => !this.#replaced.has(value)));
+    const files = new Set(this.#secrets.found.keys());
     const change = await serveMap(worker, map, usable);
+    this.#inUse = files;
     if (change.added + change.changed + change.removed > 0) {
       logger.info({ event: 'secrets-changed', ...change }, 'HAProxy verifies with the present secrets');
     }
@@ -179,6 +184,11 @@ export class Secrets {
   problemOf(name: string): string | undefined {
     const { found, refused } = this.#secrets;
     return found.has(name) ? undefined : `${join(this.#parts.folder, name)}: ${refused.get(name) ?? missing}`;
+  }
+
+  /** The same for the worker of now, which may not have the newest files yet. */
+  problemInUse(name: string): string | undefined {
+    return this.#inUse.has(name) ? undefined : (this.problemOf(name) ?? 'HAProxy does not have it yet');
   }
 
   /** Writes the files again that somebody deleted. Returns their paths. Rejects with Fault `storage`. */

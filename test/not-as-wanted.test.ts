@@ -1,0 +1,56 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { formatUser, storePassword } from '../src/model/secret/users.ts';
+import { startApps } from './support/app.ts';
+import { startBalancers } from './support/balancers.ts';
+import { runPointsman } from './support/processes.ts';
+
+test('a policy whose file of users is missing on one balancer is not served, until the file is there', async () => {
+  const { registry, location, dir, balancerNamed, acknowledged } = await startBalancers('etcd');
+  const [a = ''] = await startApps('a');
+  await registry.write('instances/web/a', a);
+  const [has, lacks] = [join(dir, 'has'), join(dir, 'lacks')];
+  const users = `${formatUser('ada', storePassword('one', 'saltsalt'))}\n`;
+  for (const folder of [has, lacks]) await mkdir(folder);
+  await writeFile(join(has, 'shop.users'), users);
+  for (const [id, folder] of [
+    ['lb-1', has],
+    ['lb-2', lacks],
+  ] as const) {
+    await (await balancerNamed(id, '--secrets', folder)).process.logged('serving');
+  }
+  const file = join(dir, 'shop.yaml');
+  await writeFile(file, 'services:\n  web:\n    auth: {basic: {users: shop.users}}\n');
+  const calls = [
+    ['apply', file],
+    ['wait', 'web'],
+  ].map((call) => [...call, '--registry', location]);
+  const [applied, waited] = [
+    await runPointsman([...(calls[0] ?? []), '--timeout', '2s']),
+    await runPointsman([...(calls[1] ?? []), '--timeout', '2s']),
+  ];
+  const reason = `auth: every request is answered with status 503: ${lacks}/shop.users: no such file`;
+  expect(applied).toMatchObject({
+    code: 1,
+    stderr: [expect.stringContaining(`lb-2 does not serve services/web: ${reason}`), expect.anything()],
+  });
+  expect(waited).toMatchObject({ code: 1, stderr: [expect.stringContaining(`lb-2 does not serve it: ${reason}`)] });
+
+  await writeFile(join(lacks, 'shop.users'), users);
+  await acknowledged('lb-2', 'the policy', ({ refusals }) => refusals.length === 0);
+  for (const call of calls) expect(await runPointsman(call)).toMatchObject({ code: 0, stderr: [] });
+});
+
+test('apply and policy set tell of a host that another service has, although the service is served', async () => {
+  const { registry, location, dir, balancerNamed } = await startBalancers('etcd');
+  await registry.write('services/first', '{"hosts":["shop.test"]}');
+  await (await balancerNamed('lb-1')).process.logged('serving');
+  const file = join(dir, 'late.yaml');
+  await writeFile(file, 'services:\n  late: {hosts: [shop.test, late.test]}\n');
+  const note = 'warning: late does not get the route shop.test/: first has it, and its policy is older';
+  const at = ['--registry', location];
+  expect(await runPointsman(['apply', file, ...at])).toMatchObject({ code: 0, stderr: [note] });
+  const set = ['policy', 'set', 'late', 'hosts=["shop.test","other.test"]', ...at];
+  expect((await runPointsman(set)).stderr[0]).toBe(note);
+});
