@@ -132,6 +132,29 @@ describe.each(['folder', 'etcd'] as const)('apply, with the registry in %s,', (k
     await session.close();
   });
 
+  test('removes a whole set only for a file that says so, and not for an empty folder or an empty input', async () => {
+    const { declare, apply, folder, location, values } = await start(kind);
+    const file = await declare({ services: { web: {}, api: {} } });
+    expect((await apply()).code).toBe(0);
+    const before = await values();
+    await rm(file);
+    const empty = await apply('--prune');
+    expect(empty).toMatchObject({ code: 2, stdout: [] });
+    expect(empty.stderr[0]).toBe(
+      `${folder}: it declares nothing, so --prune would remove all that the set default owns (to remove a whole set, apply a file that has only this line: services: {})`,
+    );
+    const input = (text: string) => {
+      const args = ['apply', '--registry', location, '--prune', '-'];
+      return runPointsman(args, { through: ['sh', '-c', 'printf %s "$0" | "$@"', text] });
+    };
+    expect(await input('')).toMatchObject({ code: 2, stderr: [expect.stringMatching(/^stdin: /), expect.anything()] });
+    await declare('');
+    expect((await apply('--prune')).code).toBe(2);
+    expect(await values()).toEqual(before);
+    expect(await input('services: {}\n')).toMatchObject({ code: 0, stderr: [] });
+    expect(await values()).toEqual({});
+  });
+
   test('refuses to remove more than --max-prune', async () => {
     const { declare, apply, values } = await start(kind);
     const services = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`s${index}`, {}]));

@@ -1,7 +1,7 @@
 import { awaitFleet, describeProgress, type FleetProgress } from '../apply/await-fleet.ts';
 import { type CarriedOut, carryOut } from '../apply/carry-out.ts';
 import { conflictNotes } from '../apply/conflict-notes.ts';
-import type { Declared } from '../declarations/declared.ts';
+import type { Declared, ReadDeclarations } from '../declarations/declared.ts';
 import { readDeclarations } from '../declarations/read-declarations.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import type { Problem } from '../model/problem.ts';
@@ -9,6 +9,7 @@ import type { Registry } from '../registry/registry.ts';
 import type { ApplySettings } from '../settings/apply.ts';
 import { checkDeclarations } from './check-declared.ts';
 import type { Invocation } from './invocation.ts';
+import { readStandardInput } from './standard-input.ts';
 
 /** How long reading and writing may take, again and again where others write at the same time, in ms. */
 const writeMs = 60_000;
@@ -22,10 +23,25 @@ export type Checked = {
 };
 
 /** What the operands declare, checked as `pointsman check` does. Rejects with a Fault for a path that cannot be read. */
-export async function readChecked(invocation: Invocation): Promise<Checked> {
-  const declarations = await readDeclarations(invocation.operands);
+export async function readChecked(invocation: Invocation, options: ApplySettings['options']): Promise<Checked> {
+  const declarations = await readDeclarations(invocation.operands, readStandardInput);
+  const nothing = pruningAll(invocation.operands, declarations, options);
+  if (nothing !== undefined) return { declared: [], problems: [nothing], notes: [] };
   const { problems, notes } = await checkDeclarations(invocation, declarations);
   return { declared: declarations.declared, problems, notes };
+}
+
+/** A checkout that failed, a volume that is not mounted or a program that wrote nothing must not remove a whole set. */
+function pruningAll(
+  paths: readonly string[],
+  { declared, problems, namesArea }: ReadDeclarations,
+  { set, prune }: ApplySettings['options'],
+): Problem | undefined {
+  if (!prune || namesArea || declared.length > 0 || problems.length > 0) return undefined;
+  const what = `it declares nothing, so --prune would remove all that the set ${set} owns`;
+  const hint = 'to remove a whole set, apply a file that has only this line: services: {}';
+  const where = paths.map((path) => (path === '-' ? 'stdin' : path)).join(', ');
+  return { where, file: undefined, line: undefined, column: undefined, what, hint };
 }
 
 export type Applied = CarriedOut & {

@@ -1,6 +1,7 @@
 import { describeProgress, isReached } from '../apply/await-fleet.ts';
 import { traceFiles } from '../apply/files-trace.ts';
 import { type ApplyAttempt, type KeepStatus, keepApplied } from '../apply/keep-applied.ts';
+import { Fault } from '../model/fault.ts';
 import { describeProblem } from '../model/problem.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { ApplySettings } from '../settings/apply.ts';
@@ -14,6 +15,7 @@ import { abortOnSignal } from './signals.ts';
 
 /** `pointsman apply --watch PATH…`: until a signal. */
 export async function watchDeclared(invocation: Invocation, settings: ApplySettings): Promise<number> {
+  if (invocation.operands.includes('-')) throw new Fault('usage', 'standard input cannot be watched', { where: '-' });
   const logger = await createLogger(settings.log);
   const registry = await openRegistry(settings.registry, logger, { decoding: 'raw' });
   const { signal, dispose } = abortOnSignal();
@@ -59,7 +61,7 @@ async function attempt(
   settings: ApplySettings,
   signal: AbortSignal,
 ): Promise<ApplyAttempt> {
-  const { declared, problems } = await readChecked(invocation);
+  const { declared, problems } = await readChecked(invocation, settings.options);
   if (problems.length > 0) return { kind: 'refused', problems: problems.map(describeProblem) };
   // A folder that a checkout is about to fill, or whose volume is not mounted.
   if (declared.length === 0) return { kind: 'refused', problems: ['the files declare nothing'] };

@@ -25,7 +25,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(applyCommand, invocation);
   if (settings.watch) return (await import('./apply-watch.ts')).watchDeclared(invocation, settings);
   const checked = await whileWaiting('checking; HAProxy validates a configuration of it', () =>
-    readChecked(invocation),
+    readChecked(invocation, settings.options),
   );
   if (checked.problems.length > 0) return refuse(checked.problems, settings);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log), { decoding: 'raw' });

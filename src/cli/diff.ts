@@ -39,7 +39,7 @@ async function diff(invocation: Invocation): Promise<number> {
   const { registry: where, log, options, json, ...asking } = await readInvocation(diffCommand, invocation);
   const token = asking.adminTokenFile === undefined ? undefined : await readToken(asking.adminTokenFile);
   const checked = await whileWaiting('checking; HAProxy validates a configuration of it', () =>
-    readChecked(invocation),
+    readChecked(invocation, options),
   );
   const registry = await openRegistry(where, await createLogger(log), { decoding: 'raw' });
   try {

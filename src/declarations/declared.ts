@@ -22,3 +22,9 @@ export type Declarations = {
   readonly declared: readonly Declared[];
   readonly problems: readonly Problem[];
 };
+
+/** What files declare, as they were read. */
+export type ReadDeclarations = Declarations & {
+  /** Whether a file declares something, if only an area without entries, such as `services: {}`. */
+  readonly namesArea: boolean;
+};

@@ -35,6 +35,9 @@ function kindOfOther(path: string): FileKind {
   return isValue ? { kind: 'value', key: withoutEnding(path) } : declarations;
 }
 
+/** Whether the text of a document declares an area, perhaps without entries. */
+export const namesArea = (text: string): boolean => yamlArea.test(text) || jsonArea.test(text);
+
 /** Whether the text seems to declare entries: it names an area at its top level. */
 function declaresArea(path: string, text: string): boolean {
   if (!isJson(path)) return yamlArea.test(text);

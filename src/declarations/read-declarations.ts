@@ -5,9 +5,9 @@ import { showKey } from '../model/parsed.ts';
 import { type Problem, placeOfIndex, problemAt } from '../model/problem.ts';
 import { rawText } from '../model/raw-text.ts';
 import { mostValueBytes, withoutFinalNewline } from '../registry/directory/value-file.ts';
-import type { Declarations, Declared } from './declared.ts';
+import type { Declared, ReadDeclarations } from './declared.ts';
 import { entryOfFile } from './entry-file.ts';
-import { type FileKind, kindOfOperand, kindsInFolder } from './file-kind.ts';
+import { type FileKind, kindOfOperand, kindsInFolder, namesArea } from './file-kind.ts';
 import { firstAt, parseDeclarations } from './parse-declarations.ts';
 
 /** The most that one call reads: far more than a registry should have, and less than what fills the memory. */
@@ -28,8 +28,8 @@ const standardInput = '-';
 export async function readDeclarations(
   paths: readonly string[],
   readInput: () => Promise<Buffer> = () => Promise.resolve(Buffer.alloc(0)),
-): Promise<Declarations> {
-  const all: Declarations[] = [];
+): Promise<ReadDeclarations> {
+  const all: ReadDeclarations[] = [];
   const budget = new Budget();
   for (const path of paths) {
     if (path === standardInput) {
@@ -53,13 +53,13 @@ export async function readDeclarations(
     if (first === undefined) declared.set(entry.key, entry);
     else problems.push(problemOfTwo(entry, first));
   }
-  return { declared: [...declared.values()], problems };
+  return { declared: [...declared.values()], problems, namesArea: all.some((one) => one.namesArea) };
 }
 
 const problemOfTwo = ({ key, place }: Declared, first: Declared): Problem =>
   problemAt(place.file, place, `${showKey(key)} is declared twice`, firstAt(first.place));
 
-async function readFolder(folder: string, budget: Budget): Promise<readonly Declarations[]> {
+async function readFolder(folder: string, budget: Budget): Promise<readonly ReadDeclarations[]> {
   const texts = new Map<string, string>();
   for (const file of await filesIn(folder)) {
     const path = relative(folder, file).split(sep).join('/');
@@ -111,18 +111,18 @@ class Budget {
   }
 }
 
-function declarationsIn({ file, text }: TextFile, kind: FileKind): Declarations {
+function declarationsIn({ file, text }: TextFile, kind: FileKind): ReadDeclarations {
   if (kind.kind === 'value') {
     const entry = entryOfFile({ file, key: kind.key, text: withoutFinalNewline(text) });
-    return { declared: [entry], problems: tooLong([entry]) };
+    return { declared: [entry], problems: tooLong([entry]), namesArea: true };
   }
   const flaw = text.search(/[\udc80-\udcff]/u);
   if (flaw >= 0) {
     const what = 'it is not UTF-8 text';
-    return { declared: [], problems: [problemAt(file, placeOfIndex(text, flaw), what)] };
+    return { declared: [], problems: [problemAt(file, placeOfIndex(text, flaw), what)], namesArea: false };
   }
   const { declared, problems } = parseDeclarations(file, text.replace(/^\ufeff/, ''));
-  return { declared, problems: [...problems, ...tooLong(declared)] };
+  return { declared, problems: [...problems, ...tooLong(declared)], namesArea: namesArea(text) };
 }
 
 function tooLong(declared: readonly Declared[]): readonly Problem[] {

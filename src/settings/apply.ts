@@ -42,7 +42,8 @@ export const setOptions = {
 
 export const declarationOperands = {
   syntax: '<path...>',
-  description: 'files or folders of declarations: policies, claims, static instances, overrides, values under keys/',
+  description:
+    'files or folders of declarations (- is standard input): policies, claims, static instances, overrides, values under keys/',
 };
 
 export const applyCommand = declareCommand({
