@@ -244,8 +244,41 @@ test('what HAProxy refuses is told with the place of the declaration', async () 
     'shop.yaml': 'services:\n  api: {}\n  web:\n    tls: {ca: missing.pem}\n',
   });
   const { code, lines } = await check(join(folder, 'shop.yaml'));
-  expect(lines.find((line) => line.includes('HAProxy refuses it'))).toMatch(
-    new RegExp(`^${folder}/shop\\.yaml:3:3: HAProxy refuses it: .*missing\\.pem`),
-  );
+  expect(lines[0]).toMatch(new RegExp(`^${folder}/shop\\.yaml:4:.*tls\\.ca: missing\\.pem is not in`));
   expect(code).toBe(1);
+});
+
+test('a file that a policy names and that is not here is one line for each field, and --without-haproxy does not look for it', async () => {
+  const folder = await folderOf({
+    'shop.yaml': [
+      'services:',
+      '  web:',
+      '    tls: {ca: missing.pem}',
+      '    errorPages: {pages: {4xx: oops, 5xx: there}, intercept: true}',
+      '  api:',
+      '    errorPages: {pages: {"503": oops}}',
+      '    auth: {basic: {users: api.users}}',
+      '  good:',
+      '    errorPages: {pages: {"503": there}}',
+    ].join('\n'),
+    'pages/there.html': 'HTTP/1.0 503 Service Unavailable\r\n\r\n',
+    'secrets/other.users': '',
+    'pems/other.pem': '',
+  });
+  const file = join(folder, 'shop.yaml');
+  const [pages, secrets, pems] = ['pages', 'secrets', 'pems'].map((name) => join(folder, name));
+  const folders = ['--error-pages', pages ?? '', '--secrets', secrets ?? '', '--server-tls', pems ?? ''];
+  const { code, lines } = await check(file, ...folders);
+  const problems = lines
+    .filter((line) => line.startsWith(file))
+    .map((line) => line.replace(/ \(give the settings.*/, ''));
+  expect(problems).toEqual([
+    `${file}:4:5: errorPages: oops.html is not in ${pages} (--error-pages)`,
+    `${file}:3:11: tls.ca: missing.pem is not in ${pems} (--server-tls)`,
+    `${file}:6:5: errorPages: oops.html is not in ${pages} (--error-pages)`,
+    `${file}:7:20: auth.basic.users: api.users is not in ${secrets} (--secrets)`,
+  ]);
+  expect(lines.at(-1)).toMatch(/^4 problems: /);
+  expect(code).toBe(1);
+  expect((await check(file, '--without-haproxy')).code).toBe(0);
 });

@@ -54,3 +54,22 @@ test('apply and policy set tell of a host that another service has, although the
   const set = ['policy', 'set', 'late', 'hosts=["shop.test","other.test"]', ...at];
   expect((await runPointsman(set)).stderr[0]).toBe(note);
 });
+
+test('apply, diff and policy set take a policy whose files are not on this machine with --without-haproxy only', async () => {
+  const { location, dir } = await startBalancers('folder');
+  const file = join(dir, 'shop.yaml');
+  await writeFile(file, 'services:\n  web:\n    errorPages: {pages: {5xx: oops}}\n');
+  for (const call of [
+    ['diff', file],
+    ['apply', file],
+    ['policy', 'set', 'api', 'errorPages={"pages":{"5xx":"oops"}}'],
+  ]) {
+    const args = [...call, '--registry', location];
+    const refused = await runPointsman(args);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr.filter((line) => line.includes('oops.html'))).toEqual([
+      expect.stringMatching(/:\d+:\d+: errorPages: oops\.html is not in .*--error-pages.*--without-haproxy/),
+    ]);
+    expect((await runPointsman([...args, '--without-haproxy'])).code).toBe(call[0] === 'diff' ? 1 : 0);
+  }
+});

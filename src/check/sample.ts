@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { baseSettingsOf } from '../balance/base-settings.ts';
 import { prepareSecretFiles } from '../balance/secrets/secrets.ts';
 import { pathsOf } from '../balance/state/paths.ts';
@@ -21,6 +21,7 @@ import { nothingRendered, type Rendered } from '../render/rendered.ts';
 import { originOf } from '../render/template.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import { entryNotes } from './entry-notes.ts';
+import { missingFiles } from './named-files.ts';
 
 /** The result of a check of entries. */
 export type SampleResult = {
@@ -59,7 +60,8 @@ export async function trySample({
   try {
     const own = pathsOf(folder);
     // The files that HAProxy opens while it checks have to be there. Files that policies name are in the folder of the balancer.
-    const { pemFolder, errorPages } = baseSettingsOf(settings, pathsOf(settings.dir));
+    const theirs = pathsOf(settings.dir);
+    const { pemFolder, errorPages } = baseSettingsOf(settings, theirs);
     const baseSettings = { ...baseSettingsOf(settings, own), pemFolder, errorPages };
     for (const path of [own.routesMap, own.runtimeSocket, own.certificateList]) {
       await mkdir(dirname(path), { recursive: true });
@@ -80,12 +82,19 @@ export async function trySample({
       return place === undefined ? problemOf(new Fault('template', reason)) : problemAt(place.file, place, reason);
     });
     if (haproxy === undefined) return { problems: unrendered, notes };
+    const secrets = settings.secrets === undefined ? theirs.secrets : resolve(settings.secrets);
+    const missing = await missingFiles(entries, catalog, { errorPages, serverTls: pemFolder, secrets });
+    const found = [...unrendered, ...missing.problems];
     const config = configWriter()(rendered);
     await writeFile(own.config, config, { mode: 0o600 });
     const checked = await validateConfig(haproxy.executable, own.config, checkMs);
-    if (checked.ok) return { problems: unrendered, notes, config };
+    if (checked.ok) return { problems: found, notes, config };
     const lines = config.split('\n');
-    const refused = checked.problems.map(({ line, text }) => {
+    const isNew = ({ line, text }: { readonly line: number | undefined; readonly text: string }): boolean => {
+      const whole = `${text} ${line === undefined ? '' : (lines[line - 1] ?? '')}`;
+      return ![...missing.paths].some((path) => whole.includes(path));
+    };
+    const refused = checked.problems.filter(isNew).map(({ line, text }) => {
       const source = line === undefined ? '' : (lines[line - 1] ?? '').trim();
       const origin = source === '' ? undefined : originOf(lines[(line ?? 1) - 1] ?? '', Object.values(templates));
       const place = line === undefined ? undefined : placeOf(rendered, line);
@@ -99,7 +108,7 @@ export async function trySample({
         ? problemOf(new Fault('config-check', what, { hint }))
         : problemAt(entry.file, entry, what, hint);
     });
-    return { problems: [...unrendered, ...refused], notes };
+    return { problems: [...found, ...refused], notes };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

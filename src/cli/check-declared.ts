@@ -22,7 +22,9 @@ export type AskedHaproxy =
  */
 export async function checkDeclarations(invocation: Invocation, declarations: Declarations): Promise<SampleResult> {
   const { balance } = await readInvocation(checkCommand, invocation);
-  const haproxy = await askedHaproxy(balance);
+  const haproxy: AskedHaproxy = invocation.flags.has('without-haproxy')
+    ? { kind: 'not-asked', reason: '--without-haproxy is set' }
+    : await askedHaproxy(balance);
   const problem = haproxy.kind === 'asked' ? undefined : haproxy.problem;
   const { problems, notes } = await checkEntries(balance, invocation.packageFolder, declarations, haproxy);
   return { problems: problem === undefined ? problems : [problem, ...problems], notes };

@@ -36,6 +36,9 @@ export const setOptions = {
     flagOnly: true,
   }),
   prune: onOff('remove what the set owns and the files no longer declare'),
+  withoutHaproxy: onOff(
+    'check the files without HAProxy, and without the files that policies name, which may not be here',
+  ),
   take: onOff('take over keys that another set owns, or that somebody wrote with another value'),
   maxPrune: defaulted('COUNT', countWord(0, 1_000_000), '20', 'most keys that --prune may remove', { flagOnly: true }),
 };

@@ -34,6 +34,9 @@ export const policyCommand = declareCommand({
   },
   options: {
     file: optional('FILE', pathWord, 'of set: the file with the whole policy, in YAML or JSON', { flagOnly: true }),
+    withoutHaproxy: onOff(
+      'check the policy without HAProxy, and without the files that it names, which may not be here',
+    ),
     json: onOff('print JSON: of get the policy itself, otherwise one object about the change'),
     timeout: defaulted(
       'DURATION',
