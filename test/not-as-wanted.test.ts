@@ -73,3 +73,19 @@ test('apply, diff and policy set take a policy whose files are not on this machi
     expect((await runPointsman([...args, '--without-haproxy'])).code).toBe(call[0] === 'diff' ? 1 : 0);
   }
 });
+
+test('pin and shift warn before they change a policy that a set of apply owns', async () => {
+  const { registry, location, dir } = await startBalancers('folder');
+  for (const version of ['v1', 'v2']) {
+    await registry.write(`instances/web/${version}`, JSON.stringify({ address: '127.0.0.1:1', version }));
+  }
+  const at = ['--registry', location];
+  const file = join(dir, 'shop.yaml');
+  await writeFile(file, 'services:\n  web: {hosts: [shop.test]}\n');
+  expect((await runPointsman(['pin', 'web', ...at])).stderr).toEqual([]);
+  expect((await runPointsman(['apply', file, '--set', 'shop', '--take', ...at])).code).toBe(0);
+  const warning = expect.stringMatching(/^warning: the set shop owns services\/web: .* restores the split/);
+  expect(await runPointsman(['pin', 'web', ...at])).toMatchObject({ code: 0, stderr: [warning] });
+  const shift = ['shift', 'web', '--to', 'v2', '--weight', '10%', '--every', '1s', ...at];
+  expect(await runPointsman(shift)).toMatchObject({ code: 0, stderr: [warning] });
+});

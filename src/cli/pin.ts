@@ -9,6 +9,7 @@ import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
+import { warnOfOwner } from './policy-context.ts';
 import { editPolicy, policyWithSplit } from './policy-text.ts';
 
 /** `pointsman pin SERVICE`. */
@@ -30,6 +31,7 @@ export async function run(invocation: Invocation): Promise<number> {
         hint: 'register it with --version-label VERSION',
       });
     }
+    if (split !== undefined) await warnOfOwner(registry, key);
     const revision =
       split === undefined
         ? undefined

@@ -4,6 +4,7 @@ import type { SetName } from '../model/set-name.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
 import type { PolicySettings } from '../settings/policy.ts';
 import type { Invocation } from './invocation.ts';
+import { warn } from './outputs.ts';
 
 /** What each action of `pointsman policy` gets. */
 export type PolicyContext = {
@@ -33,3 +34,12 @@ export async function readPolicy(registry: Registry, key: string): Promise<ReadP
 
 export const ownedBy = (key: string, set: SetName): string =>
   `the set ${set} owns ${key}: the next pointsman apply --set ${set} writes what its files declare, so change them as well`;
+
+/** Warns, if a set of `pointsman apply` owns the policy, that its next apply restores the split of its files. */
+export async function warnOfOwner(registry: Registry, key: string): Promise<void> {
+  const { owner } = await readPolicy(registry, key);
+  if (owner === undefined) return;
+  warn(
+    `the set ${owner} owns ${key}: the next pointsman apply --set ${owner}, or the one that runs with --watch, restores the split of its files; stop it meanwhile, and write the new split into the files`,
+  );
+}

@@ -18,6 +18,7 @@ import { judgeStep, leastRequests, mostTimes, type StepCount } from './judge-ste
 import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
+import { warnOfOwner } from './policy-context.ts';
 import {
   canaryText,
   editPolicy,
@@ -98,6 +99,7 @@ async function shiftService(
   const canaryBefore = canaryText(found);
   const steps = await stepsOf(registry, service, settings);
   const watched = settings.abortIfErrors === undefined ? [] : await adminPorts(registry, settings);
+  await warnOfOwner(registry, key);
   const colors = colorsOf(process.stdout);
   const say = (event: string, text: string, fields: object) =>
     settings.json ? printJson({ event, service, to, ...fields }) : print(`${text}\n`);
