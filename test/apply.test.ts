@@ -197,6 +197,19 @@ describe.each(['folder', 'etcd'] as const)('apply, with the registry in %s,', (k
   });
 });
 
+test('--no-wait writes, and says nothing about the balancers', async () => {
+  const { declare, apply, values } = await start('folder');
+  await declare({ keys: { colour: 'blue' } });
+  const first = await apply('--no-wait');
+  expect(first).toMatchObject({ code: 0, stderr: [] });
+  expect(first.stdout).toEqual(['created keys/colour', expect.stringMatching(/^set default: 1 created, 0 unchanged/)]);
+  expect(await values()).toMatchObject({ 'keys/colour': 'blue' });
+  await declare({ keys: { colour: 'red' } });
+  const report = json((await apply('--no-wait', '--json')).stdout);
+  expect(report).toMatchObject({ written: true, balancers: [] });
+  expect(report).not.toHaveProperty('served');
+});
+
 test('an apply that is killed between two transactions is finished by the next one', async () => {
   const { declare, apply, applying, registry, etcd } = await start('etcd');
   const keys = (from: number) =>

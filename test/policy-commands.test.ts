@@ -71,6 +71,15 @@ test('policy set, get and delete change one policy, and wait until every balance
   expect((await policy('delete')).code).toBe(1);
 });
 
+test('policy set --no-wait writes, and says nothing about the balancers', async () => {
+  const { location } = await startBalancers('folder');
+  const args = (value: string) => ['policy', 'set', 'web', value, '--no-wait', '--registry', location];
+  const { stdout } = await runPointsman(args('maxconn=5'));
+  expect(stdout).toEqual([expect.stringMatching(/^services\/web created \(revision \d+\)$/), '    + maxconn: 5']);
+  const asJson = await runPointsman([...args('maxconn=6'), '--json']);
+  expect(JSON.parse(asJson.stdout[0] ?? '{}')).not.toHaveProperty('served');
+});
+
 test('policy set refuses what is wrong, and writes nothing', async () => {
   const { policy, stored } = await startPolicies();
   expect(await policy('set', 'hostz=["a"]')).toMatchObject({

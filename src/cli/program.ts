@@ -122,7 +122,12 @@ function describe(command: Command, declaration: AnyCommand & { readonly name: C
 
 function flagOf(key: string, setting: Setting): Option | undefined {
   if (setting.kind === 'secret' || setting.kind === 'items') return undefined;
-  if (setting.kind === 'switch') return new Option(`--${fieldName(key)}`, setting.description);
+  if (setting.kind === 'switch') {
+    const flag = new Option(`--${fieldName(key)}`, setting.description);
+    // For commander, --no-wait would set `wait` to false, which is true by default.
+    flag.negate = false;
+    return flag;
+  }
   const option = new Option(`--${fieldName(key)} <${setting.placeholder}>`, describeSetting(setting));
   return option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
 }
