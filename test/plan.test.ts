@@ -71,6 +71,18 @@ test('a balancer says which commands or which reload a change would need, and ch
   });
 });
 
+test('every large request gets an answer, also while the balancer does not read it', async () => {
+  const { balancer, post, plan } = await startPlanned();
+  const nested = `{"changes":${'['.repeat(8 * 2 ** 20 - 20)}`;
+  const question = JSON.stringify({ changes: [{ key: 'keys/large', value: 'x'.repeat(7 * 2 ** 20) }] });
+  const questions = Array.from({ length: 4 }, () => post(question));
+  const answers = await Promise.all([...questions, post(nested), post(nested)]);
+  for (const { status } of answers) expect([200, 400, 503]).toContain(status);
+  expect(answers.some(({ status }) => status === 503)).toBe(true);
+  expect((await plan({ key: 'services/web', value: '{}' })).unserved).toEqual([]);
+  expect((await exchange(balancer.admin, { host: 'localhost', path: '/readyz' })).status).toBe(200);
+});
+
 test('what a balancer planned is what happens then', async () => {
   const { balancer, put, plan } = await startPlanned();
   const seed = Number(process.env['PLAN_SEED'] ?? Date.now() % 100_000);

@@ -11,7 +11,10 @@ const secret = 'a-token-of-some-length';
 const body = JSON.stringify({ changes: [{ key: 'services/web', value: null }] });
 const here = { 'content-type': 'application/json', host: '10.0.0.5' };
 
-async function startPort({ withToken }: { readonly withToken: boolean }) {
+type Port = { readonly withToken: boolean; readonly busy?: boolean };
+const busyPlanner = { kind: 'busy', reason: 'it is busy', retryMs: 1500 } as const;
+
+async function startPort({ withToken, busy = false }: Port) {
   const dir = await mkdtemp(join(tmpdir(), 'pm-plan-'));
   onTestFinished(() => rm(dir, { recursive: true }));
   await writeFile(join(dir, 'token'), secret);
@@ -20,9 +23,10 @@ async function startPort({ withToken }: { readonly withToken: boolean }) {
   const app = new Hono();
   app.use(exceptPlans(readOnlyWithout(token)));
   const planner = {
-    plan: async (question: unknown) => {
-      asked.push(question);
-      return { kind: 'busy', reason: 'it is busy', retryMs: 1500 } as const;
+    busy: () => (busy ? busyPlanner : undefined),
+    plan: async (read: () => unknown) => {
+      asked.push(read());
+      return busyPlanner;
     },
   };
   addPlan(app, planner, token);
@@ -60,5 +64,28 @@ test('a plan is refused to pages of other origins, to requests that are too long
   expect((await post('127.0.0.1', {}, 'x'.repeat(8 * 2 ** 20 + 1))).status).toBe(413);
   const wrong = await post('127.0.0.1', {}, '{"changes":[{"key":1,"value":null}]}');
   expect([wrong.status, await wrong.text()]).toEqual([400, expect.stringContaining('changes.0.key')]);
+  expect(asked).toEqual([]);
+});
+
+test('a balancer that is busy refuses before it reads a request', async () => {
+  const { post, asked } = await startPort({ withToken: false, busy: true });
+  const answer = await post('127.0.0.1', {}, 'x'.repeat(8 * 2 ** 20 + 1));
+  expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '2']);
+  expect(asked).toEqual([]);
+});
+
+test.each([
+  ['nested lists', `{"changes":${'['.repeat(1000)}`, 'more than the key and value of each'],
+  ['many fields', `{"changes":[],"a":[${'1,'.repeat(40_000)}1]}`, 'more than the key and value of each'],
+  [
+    'many changes',
+    JSON.stringify({ changes: Array.from({ length: 10_001 }, () => ({ key: 'a', value: null })) }),
+    '10001 changes are more than 10000: ask about fewer of them',
+  ],
+  ['no JSON', '{"changes":', 'the request is not JSON'],
+])('a request with %s is refused', async (_, text, reason) => {
+  const { post, asked } = await startPort({ withToken: false });
+  const answer = await post('127.0.0.1', {}, text);
+  expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining(reason)]);
   expect(asked).toEqual([]);
 });

@@ -48,14 +48,16 @@ export type Planned =
   | { readonly kind: 'busy'; readonly reason: string; readonly retryMs: number };
 
 type Basis = ReturnType<Balancer['planBasis']>;
-type Question = { readonly changes: readonly EntryChange[]; readonly validate: boolean };
+export type Question = { readonly changes: readonly EntryChange[]; readonly validate: boolean };
 
 const sliceMs = 10;
 /** The services that are rendered without a pause in between. */
 const mostServices = 10;
-/** Planning takes this part of a processor at most, however often somebody asks. */
+/** Planning takes this part of a processor at most, however often somebody asks; more after a plan that took seconds. */
 const mostShare = 0.2;
 const retryMs = 1000;
+/** A plan that took long must not keep everybody else from one for minutes. */
+const mostRestMs = 10_000;
 
 /** Answers what HAProxy would do if entries of the registry changed. Changes nothing. One answer at a time. */
 export class Planner {
@@ -68,21 +70,36 @@ export class Planner {
     this.#parts = parts;
   }
 
-  /** `validate`: has HAProxy test the configuration, if the changes need a reload. Rejects with Fault `template`. */
-  async plan(question: Question): Promise<Planned> {
+  /** Why there is no answer now; undefined if a plan can begin. */
+  busy(): Extract<Planned, { kind: 'busy' }> | undefined {
     const { balancer, now } = this.#parts;
     if (this.#planning) return { kind: 'busy', reason: 'this balancer makes another plan', retryMs };
     const restMs = this.#restsUntil - now();
     if (restMs > 0) return { kind: 'busy', reason: 'this balancer made a plan a moment ago', retryMs: restMs };
-    const basis = balancer.planBasis();
-    if (!basis.known) return { kind: 'busy', reason: 'this balancer does not know what HAProxy serves now', retryMs };
+    if (balancer.planBasis().known) return undefined;
+    return { kind: 'busy', reason: 'this balancer does not know what HAProxy serves now', retryMs };
+  }
+
+  /**
+   * `read` gives the question; its time counts too, also if it throws. `validate`: has HAProxy test the configuration, if the changes
+   * need a reload. Ends early when the signal aborts. Rejects with Fault `template`, and with what `read` throws.
+   */
+  async plan(read: () => Question, signal: AbortSignal): Promise<Planned> {
+    const { balancer, now } = this.#parts;
+    const busy = this.busy();
+    if (busy !== undefined) return busy;
     this.#planning = true;
-    const turns = new Turns(now, sliceMs);
+    const turns = new Turns(now, sliceMs, signal);
     try {
-      return { kind: 'answer', answer: await this.#answer(basis, question, turns) };
+      const question = read();
+      await turns.next();
+      return { kind: 'answer', answer: await this.#answer(balancer.planBasis(), question, turns) };
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      return { kind: 'busy', reason: 'the question was withdrawn', retryMs };
     } finally {
       this.#planning = false;
-      this.#restsUntil = now() + turns.busyMs * (1 / mostShare - 1);
+      this.#restsUntil = now() + Math.min(mostRestMs, turns.busyMs * (1 / mostShare - 1));
     }
   }
 

@@ -4,12 +4,14 @@ import { setImmediate as immediate } from 'node:timers/promises';
 export class Turns {
   readonly #now: () => number;
   readonly #sliceMs: number;
+  readonly #signal: AbortSignal;
   #began: number;
   #busyMs = 0;
 
-  constructor(now: () => number, sliceMs: number) {
+  constructor(now: () => number, sliceMs: number, signal: AbortSignal) {
     this.#now = now;
     this.#sliceMs = sliceMs;
+    this.#signal = signal;
     this.#began = now();
   }
 
@@ -18,8 +20,9 @@ export class Turns {
     return this.#busyMs + (this.#now() - this.#began);
   }
 
-  /** To be called between two pieces of work. Waits if the slice is used up. */
+  /** To be called between two pieces of work. Waits if the slice is used up. Rejects when the signal has aborted. */
   async next(): Promise<void> {
+    this.#signal.throwIfAborted();
     if (this.#now() - this.#began >= this.#sliceMs) await this.others(() => immediate());
   }
 
