@@ -35,6 +35,7 @@ export const commands = (map: string) =>
     `(?:add|set) map ${map} ${safe}\\?${matchId} ${ids.name}/[0-9]/[A-Za-z0-9._%:,&-]+`,
     `(?:add|set) map ${map} ${safe} \\?/${ids.name}/[0-9-]/${matchId}(?:,${matchId})*`,
     `(?:add|set) map ${map} SERVICE:${ids.name} (?:maintenance|pause/[0-9]+)`,
+    `(?:add|set) map ${map} VERSION:${ids.name}/@?[A-Za-z0-9._:/+-]+ ${ids.name}/=[A-Za-z0-9._:+-]+`,
     `del map ${map} ${safe}(?:\\?${matchId})?`,
     `add server ${at} ${safe} weight [0-9]{1,3}${serverKeywords}(?: init-addr last,libc,none)?(?: check-sni ${safe})?`,
     `enable dynamic-cookie backend ${ids.name}`,

@@ -57,6 +57,22 @@ const lineOnPort = (text: string) =>
 const unlessFound = '!{ var(txn.service) -m found }';
 
 /** The sections that the registry has a say in, and the lines that may stand in each. */
+/** The rules for requests that ask for a version. */
+const versionLines = [
+  line(
+    `http-request set-var\\(txn\\.group\\) str\\(VERSION:${name}/@canary\\) if \\{ req\\.(?:hdr|cook)\\([A-Za-z0-9!#$%&'*+.^_|~\`-]+\\) -m str [A-Za-z0-9._+-]+ \\}`,
+  ),
+  line('http-request set-var\\(txn\\.(?:version|group|counts|numbers|instances|pick)\\) [^"\'\\\\]+'),
+  line('http-response set-var\\(txn\\.answered\\) [^"\'\\\\]+'),
+  line('http-response add-header Cache-Control private if [^"\'\\\\]+'),
+  line(
+    `http-response add-header Set-Cookie "[A-Za-z0-9!#$%&'*+.^_|~\`-]+=%\\[var\\(txn\\.answered\\)\\]; path=/; HttpOnly(?:; Secure)?(?:; SameSite=(?:Lax|Strict|None))?" if [^"'\\\\]+`,
+  ),
+  line(
+    'use-server %\\[var\\(txn\\.group\\),concat\\(/,txn\\.pick\\),map_str\\([^ ]+\\),field\\(2,=\\)\\] if [^"\'\\\\]+',
+  ),
+];
+
 const sections: readonly { readonly opening: RegExp; readonly lines: readonly RegExp[] }[] = [
   {
     opening: new RegExp(`^frontend _tcp-${name} from _base$`),
@@ -182,7 +198,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line(`server none 127.0.0.1:1 disabled ssl (?:verify none|verify required ca-file ${pem})(?: crt ${pem})?`),
     ],
   },
-  { opening: new RegExp(`^backend (${name}) from policy-[0-9a-f]{32}$`), lines: [serverLine] },
+  { opening: new RegExp(`^backend (${name}) from policy-[0-9a-f]{32}$`), lines: [serverLine, ...versionLines] },
 ];
 
 /** `bare` is the configuration of an empty registry: its lines are the templates' own. */
