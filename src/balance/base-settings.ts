@@ -25,7 +25,7 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
     pemFolder: settings.serverTls === undefined ? paths.serverTls : resolve(settings.serverTls),
     authMap: paths.authMap,
     authKeys: paths.authKeys,
-    errorPages: settings.errorPages === undefined ? paths.errorPages : resolve(settings.errorPages),
+    errorPages: paths.errorPageCopies,
     defaultErrorPages: settings.defaultErrorPages,
     zone: settings.zone,
     accessLog: settings.accessLog,

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { catalogKeys } from '../registry/registry.ts';
 import { followReleases } from '../registry/releases.ts';
@@ -18,7 +19,7 @@ import { measureFiles } from './own-files.ts';
 import { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
 import { keepStatus } from './service-status.ts';
-import { namesPage, readErrorPages, watchErrorPages } from './state/error-pages.ts';
+import { ErrorPages, namesPage } from './state/error-pages.ts';
 import { lockFolder } from './state/folder-lock.ts';
 import { type BalancePaths, pathsOf } from './state/paths.ts';
 
@@ -107,7 +108,8 @@ async function serve(
   const longestMs = registryStatus.fromDisk === undefined ? knownMs.fresh : knownMs.fromDisk;
   await Promise.race([acknowledging?.known(longestMs), aborted(signal)]);
   if (signal.aborted) return;
-  const loaded = await readErrorPages(baseSettings.errorPages);
+  const errorPages = openErrorPages(settings, assembled, logger);
+  await errorPages.prepare();
   await balancer.start().catch((error: unknown) => {
     if (!signal.aborted) throw error;
   });
@@ -137,14 +139,7 @@ async function serve(
   certificates?.watch();
   serverPems.watch();
   secrets.watch();
-  const endPages = watchErrorPages({
-    folder: baseSettings.errorPages,
-    loaded,
-    logger,
-    isServed: (file) => namesPage(balancer.served, file),
-    onReload: (file) => balancer.reloadFor(file),
-    onChange: () => balancer.fileChanged(),
-  });
+  errorPages.watch();
   const endWatch = watchOwnTemplates(settings, parts, assembled);
   fileKeeper?.serve(balancer.effective.requested.catalog);
   fileKeeper?.keep();
@@ -154,7 +149,7 @@ async function serve(
   const text = parts.ending() === 'leave' ? 'pointsman stops; HAProxy keeps serving' : 'stopping';
   manager.stopping(text);
   logger.info({ event: 'stopping', haproxy: parts.ending() }, text);
-  await endPages();
+  await errorPages.close();
   await endWatch?.();
 }
 
@@ -216,6 +211,25 @@ function measuredHealth(
   metrics.health.instances.reset();
   for (const [service, count] of Object.entries(health.services)) metrics.health.instances.set({ service }, count);
   return health;
+}
+
+function openErrorPages(
+  { dir, errorPages }: BalanceSettings,
+  { balancer, baseSettings, files, troubles }: Assembled,
+  logger: Logger,
+): ErrorPages {
+  const pages = new ErrorPages({
+    folder: errorPages === undefined ? pathsOf(resolve(dir)).errorPages : resolve(errorPages),
+    copies: baseSettings.errorPages,
+    logger,
+    isServed: (file) => namesPage(balancer.served, file),
+    onReload: (file) => balancer.reloadFor(file),
+    onChange: () => balancer.fileChanged(),
+    onTrouble: (reason) => troubles.is('error-pages', reason),
+  });
+  const others = files.restoreOthers;
+  files.restoreOthers = async () => [...((await others?.()) ?? []), ...(await pages.restore())];
+  return pages;
 }
 
 function watchOwnTemplates(

@@ -164,6 +164,7 @@ export async function wireBalancer(parts: WiringParts) {
       overriding,
       openFiles,
       quarantining,
+      troubles,
     },
     close,
   };

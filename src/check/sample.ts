@@ -61,7 +61,8 @@ export async function trySample({
     const own = pathsOf(folder);
     // The files that HAProxy opens while it checks have to be there. Files that policies name are in the folder of the balancer.
     const theirs = pathsOf(settings.dir);
-    const { pemFolder, errorPages } = baseSettingsOf(settings, theirs);
+    const { pemFolder } = baseSettingsOf(settings, theirs);
+    const errorPages = settings.errorPages === undefined ? theirs.errorPages : resolve(settings.errorPages);
     const baseSettings = { ...baseSettingsOf(settings, own), pemFolder, errorPages };
     for (const path of [own.routesMap, own.runtimeSocket, own.certificateList]) {
       await mkdir(dirname(path), { recursive: true });

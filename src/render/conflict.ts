@@ -1,5 +1,5 @@
 import type { ServiceName } from '../model/name.ts';
-import { mostMatches } from './matched-routes.ts';
+import { mostMatches } from './most-matches.ts';
 import type { PortConflict } from './ports.ts';
 import type { Because } from './route-conflicts.ts';
 import type { RoutesConflict } from './routes.ts';

@@ -4,13 +4,11 @@ import { bySince, type Service } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
 import { describeMatch, type MatchText } from '../model/policy/match.ts';
 import { choiceTarget, matchOfTarget, type RouteTarget } from '../model/route-target.ts';
+import { mostMatches } from './most-matches.ts';
 import type { RouteClaim } from './route-claim.ts';
 
 /** By host and path, the keys of the routes with a match there. */
 export type MatchedKeys = PersistentMap<string, PersistentSet<string>>;
-
-/** How many matches HAProxy tests for one host and path, so that their list fits into a line of the map. */
-export const mostMatches = 64;
 
 /** The name of a match in the route map. */
 export const matchId = (match: MatchText): string =>

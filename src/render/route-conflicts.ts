@@ -1,6 +1,7 @@
 import type { Since } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
-import { describeRoute, isKept, type MatchedKeys, mostMatches, rightful } from './matched-routes.ts';
+import { describeRoute, isKept, type MatchedKeys, rightful } from './matched-routes.ts';
+import { mostMatches } from './most-matches.ts';
 import type { RouteClaim } from './route-claim.ts';
 
 /**

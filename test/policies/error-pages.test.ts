@@ -102,3 +102,28 @@ test('a changed page is served after a reload, and a new page ends the refusal o
   await writeFile(join(own, 'late.html'), 'late');
   await until('the page is served', async () => (await body('late').catch(() => '')) === 'late');
 });
+
+test('a page that is deleted while it is in use is served on, holds up no reload, and is a trouble that status names', async () => {
+  const own = await mkdtemp(join(tmpdir(), 'pm-pages-'));
+  onTestFinished(() => rm(own, { recursive: true, force: true }));
+  await writeFile(join(own, 'busy.html'), 'busy');
+  const scenario = await startScenario('folder');
+  await scenario.writeByHand('services/web', '{"errorPages":{"pages":{"503":"busy"}}}');
+  scenario.balancer('--error-pages', own);
+  const body = async (host: string) => (await askPort(scenario.http, host)).body;
+  await until('the page is served', async () => (await body('web').catch(() => '')) === 'busy');
+
+  await rm(join(own, 'busy.html'));
+  const trouble = async () =>
+    (await scenario.askAdmin('/status')).body.includes('busy.html: it is gone; its last content is served');
+  await until('the trouble is told', trouble);
+  await scenario.writeByHand('services/other', '{"hosts":["other.example"],"compression":{}}');
+  await until('a new service is served', async () =>
+    (await body('other.example').catch(() => '')).includes('No server'),
+  );
+  expect(await body('web')).toBe('busy');
+
+  await writeFile(join(own, 'busy.html'), 'again');
+  await until('the page is back', async () => (await body('web').catch(() => '')) === 'again');
+  await until('the trouble is over', async () => !(await trouble()));
+});

@@ -19,6 +19,7 @@ export const troubleParts = {
   certificates: { blocks: false, means: 'HAProxy does not serve the present certificates' },
   'server-tls': { blocks: false, means: 'HAProxy does not use the present files for TLS to servers' },
   secrets: { blocks: false, means: 'a file of users or keys is missing or cannot be used' },
+  'error-pages': { blocks: false, means: 'a page for errors is gone or cannot be served' },
   'haproxy-version': { blocks: false, means: 'HAProxy runs another version than the configured one' },
   'open-files': { blocks: false, means: 'the limit of open files is too small for the instances' },
   'reload-pace': { blocks: false, means: 'changes of services that needed many reloads wait' },

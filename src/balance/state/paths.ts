@@ -46,6 +46,8 @@ export function pathsOf(dir: string) {
     fetchedKeys: join(dir, 'state', 'fetched-keys'),
     /** The pages that policies name for errors. */
     errorPages: join(dir, 'error-pages'),
+    /** Their copies, which HAProxy reads. */
+    errorPageCopies: join(dir, 'shipped', 'error-pages'),
     /** The certificates that HAProxy serves, and the list of them. */
     certificates: join(dir, 'certificates'),
     certificateList: join(dir, 'certificates', 'list'),

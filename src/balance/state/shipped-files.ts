@@ -6,7 +6,7 @@ import { describe, Fault } from '../../model/fault.ts';
 import type { BalancePaths } from './paths.ts';
 
 // HAProxy sends a file from one buffer (tune.bufsize, 16 KiB), and keeps 1 KiB of it for headers.
-const longestPage = 14 * 1024;
+export const longestPage = 14 * 1024;
 
 /**
  * Copies the files that pointsman ships for HAProxy to the balancer's folder: an HAProxy in another container sees no other folder.
