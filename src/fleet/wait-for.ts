@@ -34,7 +34,7 @@ export type WaitState =
 export const isDone = (state: WaitState): boolean => state.kind === 'fleet' && isOver(state.verdict, state.awaited);
 
 /** Whether every balancer that does not serve it refuses it for good. What is to be gone may still be let go of. */
-export const isHopeless = (state: WaitState): boolean =>
+const isHopeless = (state: WaitState): boolean =>
   state.kind === 'fleet' && state.awaited.goal === 'serves' && isRefused(state.verdict);
 
 export type WaitParts = {
