@@ -118,7 +118,8 @@ describe('the users that `pointsman roles` makes', () => {
     const credentials = { username: 'pointsman-reader', readPassword: async () => password };
     const elsewhere = openEtcdRegistry({ endpoints: etcd.endpoints, root: '/other/', credentials });
     onTestFinished(() => elsewhere.close());
-    await expect(elsewhere.read('')).rejects.toMatchObject({ code: 'registry-denied' });
+    const message = 'permission denied to read all keys';
+    await expect(elsewhere.read('')).rejects.toMatchObject({ code: 'registry-denied', message });
   });
 
   test('cannot end the registration of another, nor take it over', async () => {
@@ -200,7 +201,8 @@ test('a user that may apply one set applies it, and writes nothing else', async 
   const { entries } = await open('reader').read('');
   expect(entries.map(({ key }) => key).sort()).toEqual(['keys/x', 'services/web', 'sets/shop/1']);
   await writeFile(file, 'services: {web: {}, other: {}}\nkeys: {x: "2"}\n');
-  expect(await apply()).toMatchObject({ code: 1, stderr: [expect.stringContaining('permission denied')] });
+  const denied = expect.stringContaining('permission denied to write services/other');
+  expect(await apply()).toMatchObject({ code: 1, stderr: [denied] });
   expect(await apply('theirs')).toMatchObject({
     code: 2,
     stderr: [expect.stringContaining('the set shop owns'), expect.anything(), expect.anything()],

@@ -13,6 +13,7 @@ import {
   type TransactionResult,
   wholeTree,
 } from '../registry.ts';
+import { deniedIn, describeRange, namingDenied } from './denied.ts';
 import { EtcdFollower } from './follow.ts';
 import { type Decoding, keySpace } from './key-space.ts';
 import { grantLease, newLeaseId } from './lease.ts';
@@ -77,7 +78,8 @@ class EtcdRegistry implements Registry {
   async read(prefix: string, signal?: AbortSignal): Promise<Listing> {
     const { keys } = this.#parts;
     const { revision, cluster, entries } = await this.#run(
-      (client, pageMs) => list(client, keys, withPrefix(keys, prefix), { pageMs }),
+      (client, pageMs) =>
+        namingDenied(list(client, keys, withPrefix(keys, prefix), { pageMs }), () => `read ${describeRange(prefix)}`),
       signal,
     );
     return { revision, cluster, entries: [...entries.values()] };
@@ -96,7 +98,8 @@ class EtcdRegistry implements Registry {
     };
     return this.#run(async (client, callMs) => {
       if (lease !== undefined) await grantLease(client, { ...lease, callMs });
-      return revision((await client.kv.put(put, { deadline: Date.now() + callMs })).header.revision);
+      const answer = client.kv.put(put, { deadline: Date.now() + callMs });
+      return revision((await namingDenied(answer, () => `write ${key}`)).header.revision);
     }, signal);
   }
 
@@ -111,13 +114,19 @@ class EtcdRegistry implements Registry {
   }
 
   transact(transaction: Transaction, signal?: AbortSignal): Promise<TransactionResult> {
-    return this.#run((client, callMs) => transact(client, this.#parts.keys, transaction, callMs), signal);
+    const { keys } = this.#parts;
+    return this.#run(
+      (client, callMs) =>
+        namingDenied(transact(client, keys, transaction, callMs), () => deniedIn(client, keys, transaction, callMs)),
+      signal,
+    );
   }
 
   remove(key: string, signal?: AbortSignal): Promise<Revision | undefined> {
     const range = { key: this.#parts.keys.toBytes(key) };
     return this.#run(async (client, callMs) => {
-      const answer = await client.kv.deleteRange(range, { deadline: Date.now() + callMs });
+      const call = client.kv.deleteRange(range, { deadline: Date.now() + callMs });
+      const answer = await namingDenied(call, () => `write ${key}`);
       return answer.deleted === '0' ? undefined : revision(answer.header.revision);
     }, signal);
   }
