@@ -2,9 +2,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { formatUser, storePassword } from '../src/model/secret/users.ts';
-import { startApps } from './support/app.ts';
+import { startApp, startApps } from './support/app.ts';
 import { startBalancers } from './support/balancers.ts';
 import { runPointsman } from './support/processes.ts';
+import { until } from './support/until.ts';
 
 test('a policy whose file of users is missing on one balancer is not served, until the file is there', async () => {
   const { registry, location, dir, balancerNamed, acknowledged } = await startBalancers('etcd');
@@ -88,4 +89,30 @@ test('pin and shift warn before they change a policy that a set of apply owns', 
   expect(await runPointsman(['pin', 'web', ...at])).toMatchObject({ code: 0, stderr: [warning] });
   const shift = ['shift', 'web', '--to', 'v2', '--weight', '10%', '--every', '1s', ...at];
   expect(await runPointsman(shift)).toMatchObject({ code: 0, stderr: [warning] });
+});
+
+test('status shows an ejected instance as ejected, although its health check passes', async () => {
+  const { registry, location, balancerNamed } = await startBalancers('folder');
+  const apps = await Promise.all([
+    startApp('good'),
+    startApp('bad', (_, response) => {
+      response.writeHead(500).end();
+    }),
+  ]);
+  for (const { name, address } of apps) await registry.write(`instances/web/${name}`, address);
+  const ejection = { errors: 2, within: '10s', for: '1h', most: '50%' };
+  await registry.write('services/web', JSON.stringify({ check: { kind: 'tcp', interval: '500ms' }, ejection }));
+  const { process, ask, admin } = await balancerNamed('lb-1');
+  await process.logged('serving');
+  await until('it is ejected', async () => {
+    await ask('web');
+    return process.log.some(({ event }) => event === 'instance-ejected');
+  });
+  const at = ['--registry', location, '--admin', `127.0.0.1:${admin}`];
+  await process.logged('server-up');
+  const { stdout: lines } = await runPointsman(['status', 'web', ...at]);
+  expect(lines.find((line) => /^web /.test(line))).toMatch(/ 1 \(1 ejected\) /);
+  expect(lines.find((line) => /^bad /.test(line))).toMatch(/ejected for \S+ more$/);
+  expect(lines.find((line) => /^good /.test(line))).toMatch(/UP for \S+$/);
+  await Promise.all(apps.map((app) => app.close()));
 });

@@ -94,6 +94,7 @@ const services = v.array(
   v.looseObject({
     name: v.string(),
     up: v.optional(v.number()),
+    ejected: v.optional(v.number()),
     declared: v.optional(v.boolean(), true),
     instances: v.optional(v.number(), 0),
     ready: v.optional(v.number(), 0),

@@ -28,6 +28,7 @@ const view = v.looseObject({
   version: v.optional(v.string()),
   zone: v.optional(v.string()),
   held: v.optional(v.boolean(), false),
+  ejection: v.optional(v.looseObject({ phase: v.string(), endsInMs: v.number() })),
   traffic: v.optional(v.looseObject({ status: v.string(), sinceS: v.number() })),
 });
 const detail = v.looseObject({ instancesById: v.array(view) });
@@ -55,16 +56,25 @@ export async function readInstances(
   );
   const haproxy = new Map<string, Record<string, string>>();
   for (const { balancer, instances } of said.filter((one) => one !== undefined)) {
-    for (const { id, address, state, weight, version, zone, held, traffic } of instances) {
+    for (const one of instances) {
+      const { id, address, state, weight, version, zone, held } = one;
       if (!known.has(id)) known.set(id, { id, address, state: held ? 'held' : state, weight, version, zone });
-      const says =
-        traffic === undefined ? 'has it not' : `${traffic.status} for ${formatDuration(traffic.sinceS * 1000)}`;
-      haproxy.set(id, { ...haproxy.get(id), [balancer]: says });
+      haproxy.set(id, { ...haproxy.get(id), [balancer]: stateOn(one) });
     }
   }
   return [...known.values()]
     .map((one) => ({ ...one, haproxy: haproxy.get(one.id) ?? {} }))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** `UP for 3s`, or `ejected for 25s more` while it gets no requests although its check may pass. */
+function stateOn({ ejection, traffic }: Pick<v.InferOutput<typeof view>, 'ejection' | 'traffic'>): string {
+  if (traffic === undefined) return 'has it not';
+  const says = `${traffic.status} for ${formatDuration(traffic.sinceS * 1000)}`;
+  if (ejection === undefined) return says;
+  // HAProxy says the time in whole seconds as well.
+  const left = formatDuration(Math.ceil(ejection.endsInMs / 1000) * 1000);
+  return ejection.phase === 'out' ? `ejected for ${left} more` : `${says}, on trial for ${left} more`;
 }
 
 /** A row for each, with a column for each balancer that could be asked; lines instead where that is too wide. */

@@ -137,10 +137,12 @@ function stateOf({ health: state, says, admin }: BalancerState): { kind: 'good' 
   return { kind: 'good', says: 'serving' };
 }
 
-/** How many instances are up, as the balancers that can be asked find: `4`, or `3-4` where they disagree. */
+/** How many instances are up, as the balancers that can be asked find: `4`, `3-4` where they disagree, or `4 (1 ejected)`. */
 function upOf(service: string, balancers: readonly BalancerState[]): string {
-  const counts = balancers.flatMap(({ serves }) => serves.find(({ name }) => name === service)?.up ?? []);
+  const known = balancers.flatMap(({ serves }) => serves.find(({ name }) => name === service) ?? []);
+  const counts = known.flatMap(({ up }) => up ?? []);
   if (counts.length === 0) return '-';
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
-  return least === most ? String(least) : `${least}-${most}`;
+  const ejected = Math.max(...known.map((one) => one.ejected ?? 0));
+  return `${least === most ? least : `${least}-${most}`}${ejected === 0 ? '' : ` (${ejected} ejected)`}`;
 }

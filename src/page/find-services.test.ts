@@ -5,7 +5,7 @@ import type { LatestRates } from './latest-rates.ts';
 
 const service = (name: string, more: Partial<ServiceView> = {}): ServiceView => ({
   ...{ name, mode: 'http', port: undefined, declared: true, routes: [`${name}/`], routeCount: 1 },
-  ...{ instances: 2, ready: 2, up: 2, held: 0, traffic: undefined },
+  ...{ instances: 2, ready: 2, up: 2, held: 0, ejected: 0, traffic: undefined },
   ...more,
 });
 const services = [

@@ -53,8 +53,8 @@ export function Instances({ name, count, looked }: InstancesProps) {
 type RowProps = { readonly service: string; readonly instance: ServiceDetail['instancesById'][number] };
 
 function InstanceRow({ service, instance }: RowProps) {
-  const { id, address, state, weight, version, override, held, traffic } = instance;
-  const takes = traffic !== undefined && /^(UP|no check)/.test(traffic.status);
+  const { id, address, state, weight, version, override, ejection, held, traffic } = instance;
+  const takes = traffic !== undefined && ejection?.phase !== 'out' && /^(UP|no check)/.test(traffic.status);
   return (
     <tr>
       <th scope="row">
@@ -74,6 +74,9 @@ function InstanceRow({ service, instance }: RowProps) {
             ? 'does not have it'
             : `${traffic.status} for ${formatDuration(traffic.sinceS * 1000)}`}
         </span>
+        {ejection !== undefined && (
+          <span class="tag note">{ejection.phase === 'out' ? 'ejected' : 'on trial after an ejection'}</span>
+        )}
         {traffic !== undefined && !takes && ` ${traffic.checkDetail}`}
       </td>
       <td data-label="Weight" class="number">

@@ -89,7 +89,7 @@ type ServiceProps = {
 const plotHeight = 170;
 
 function Service({ service, latest, open, onToggle }: ServiceProps) {
-  const { name, up, ready, instances, held } = service;
+  const { name, up, ready, instances, held, ejected } = service;
   const id = `service-${name}`;
   return (
     <tbody class={open ? 'open' : ''}>
@@ -109,6 +109,7 @@ function Service({ service, latest, open, onToggle }: ServiceProps) {
         <td data-label="Up">
           <span class={`dot ${stateOf(service)}`} aria-hidden="true" />
           {up ?? '?'} of {instances}
+          {ejected > 0 && <span class="dim"> ({ejected} ejected)</span>}
           {ready < instances && <span class="dim"> ({instances - ready} taken out)</span>}
         </td>
         <td data-label="Requests/s" class="number">

@@ -41,7 +41,7 @@ const health: BalanceHealth = {
 const notServed: NotServed = { down: [], downCount: 0, out: [], outCount: 0, refused: [] };
 const service = (name: string, up: number): ServiceView => ({
   ...{ name, mode: 'http', port: undefined, declared: true, routes: [], routeCount: 0, traffic: undefined },
-  ...{ instances: 2, ready: 2, up, held: 0 },
+  ...{ instances: 2, ready: 2, up, held: 0, ejected: 0 },
 });
 const all: TroubleSources = {
   health,

@@ -20,6 +20,7 @@ import { describePace } from '../../render/check-pace.ts';
 import { type Conflict, conflictsWith, describeConflict } from '../../render/conflict.ts';
 import { describeRoute } from '../../render/matched-routes.ts';
 import { cappedPrioritiesOver } from '../../render/routes.ts';
+import { countEjected, ejectedIn } from '../ejection/ejected-in.ts';
 import type { Ejecting } from '../ejection/ejecting.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { HeldEntries } from '../guard/held-entries.ts';
@@ -81,11 +82,13 @@ export class BalanceQueries {
     const traffic = await this.#fromHaproxy((link) => link.backendTraffic());
     const { effective } = this.#parts.balancer;
     const routes = this.#routes();
+    const ejections = countEjected(this.#parts.ejecting.status());
     return [...effective.guarded.services.values()]
       .map((guarded) => shownService(effective, guarded))
       .map((service) => {
         const { name } = service;
-        return viewOf(service, this.#heldOf(service), routes.get(name) ?? [], traffic?.get(name));
+        const counts = { held: this.#heldOf(service), ejected: ejections.get(name) ?? 0 };
+        return viewOf(service, counts, routes.get(name) ?? [], traffic?.get(name));
       })
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
@@ -101,6 +104,8 @@ export class BalanceQueries {
       this.#fromHaproxy((link) => link.backendTraffic()),
       this.#fromHaproxy((link) => link.serverTraffic(name)),
     ]);
+    const ejections = this.#parts.ejecting.status();
+    const ejected = ejectedIn(ejections, name);
     const inOrder = [...service.instances.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
     const instancesById = (window ? inOrder.slice(window.from, window.from + window.most) : inOrder).map(
       (instance) => ({
@@ -112,13 +117,15 @@ export class BalanceQueries {
         zone: instance.zone,
         held: !service.registered.has(instance.id) || accepted.get(instanceKey(name, instance.id))?.held !== undefined,
         override: describeOverride(overrideOf(overrides, name, instance.id)),
+        ejection: ejected.get(instance.id),
         traffic: servers?.get(instance.id),
       }),
     );
     const routes = this.#routes().get(name) ?? [];
     const conflicts = this.#conflictsWith(name).slice(0, mostConflicts).map(describeConflict);
+    const counts = { held: this.#heldOf(service), ejected: countEjected(ejections).get(name) ?? 0 };
     return {
-      ...viewOf(service, this.#heldOf(service), routes, backends?.get(name)),
+      ...viewOf(service, counts, routes, backends?.get(name)),
       instancesById,
       conflicts,
     };

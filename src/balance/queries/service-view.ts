@@ -1,6 +1,7 @@
 import type { Service } from '../../catalog/service.ts';
 import type { ServerTraffic, Traffic } from '../../haproxy/stat.ts';
 import type { Instance } from '../../model/instance.ts';
+import type { EjectedStatus } from '../ejection/ejecting.ts';
 
 export type ServiceView = {
   readonly name: string;
@@ -17,6 +18,8 @@ export type ServiceView = {
   readonly ready: number;
   /** Servers that pass their health check; undefined while HAProxy does not answer. */
   readonly up: number | undefined;
+  /** Instances that get no requests because they answered with errors. Their health checks may pass. */
+  readonly ejected: number;
   /** Instances that are guarded, or whose entry is held. */
   readonly held: number;
   readonly traffic: Traffic | undefined;
@@ -32,6 +35,8 @@ type InstanceView = {
   readonly held: boolean;
   /** Such as `drain by ada (new disk)`. */
   readonly override: string | undefined;
+  /** Undefined: it is not ejected, nor on trial after an ejection. */
+  readonly ejection: Pick<EjectedStatus, 'phase' | 'endsInMs'> | undefined;
   readonly traffic: ServerTraffic | undefined;
 };
 
@@ -46,10 +51,10 @@ export type Window = { readonly from: number; readonly most: number };
 
 const mostRoutes = 8;
 
-/** `held`: how many of the instances the registry does not have any more. */
+/** `held`: how many of the instances the registry does not have any more; `ejected`: how many are ejected. */
 export function viewOf(
   { name, policy, declared, instances }: Service,
-  held: number,
+  { held, ejected }: Pick<ServiceView, 'held' | 'ejected'>,
   routes: readonly string[],
   traffic: (Traffic & { readonly up: number }) | undefined,
 ): ServiceView {
@@ -65,6 +70,7 @@ export function viewOf(
     instances: instances.size,
     ready,
     up: traffic?.up,
+    ejected,
     held,
     traffic,
   };
