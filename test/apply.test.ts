@@ -210,6 +210,25 @@ test('--no-wait writes, and says nothing about the balancers', async () => {
   expect(report).not.toHaveProperty('served');
 });
 
+test('a key that is a value and a folder is refused before anything is written where keys are files', async () => {
+  const { declare, apply, registry, values } = await start('folder');
+  const file = await declare('keys:\n  a: x\n  a/b: y\n');
+  const refused = await apply();
+  expect(refused).toMatchObject({ code: 2, stdout: [] });
+  expect(refused.stderr[0]).toBe(
+    `${file}:2:3: keys/a cannot be a value and a folder in a directory registry (keys/a/b is below it, at ${file}:3:3)`,
+  );
+  expect(await values()).toEqual({});
+  // The same with a key of somebody else.
+  await registry.write('keys/c/by-hand', 'z');
+  await declare('keys:\n  a: x\n  c: y\n');
+  expect(await apply()).toMatchObject({
+    code: 2,
+    stderr: ['pointsman: keys/c: it is a folder, which cannot have a value'],
+  });
+  expect(await values()).toEqual({ 'keys/c/by-hand': 'z' });
+});
+
 test('an apply that is killed between two transactions is finished by the next one', async () => {
   const { declare, apply, applying, registry, etcd } = await start('etcd');
   const keys = (from: number) =>

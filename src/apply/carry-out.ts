@@ -6,6 +6,7 @@ import { noRevision, type Revision } from '../model/revision.ts';
 import { type GuardedChange, keysFrom, type Registry, transactionLimits } from '../registry/registry.ts';
 import { backoffMs } from '../waiting/backoff.ts';
 import { type Stage, stagesOf } from './apply-stages.ts';
+import { refusingNested } from './nested-keys.ts';
 import { type ApplyOptions, type ApplyPlan, isChange, planApply } from './plan-apply.ts';
 import { readForApply } from './read-for-apply.ts';
 
@@ -58,7 +59,8 @@ export async function carryOut({
   let first: ApplyPlan | undefined;
   for (let attempt = 1; attempt <= attempts && !signal.aborted; attempt += 1) {
     const { listing, prefixes } = await readForApply(registry, declared, options.set, soon(signal));
-    const plan = planApply(declared, listing, options);
+    const planned = planApply(declared, listing, options);
+    const plan = registry.keysAreFiles ? refusingNested(planned) : planned;
     if (plan.problems.length > 0) return { plan, revision: newest, transactions };
     first ??= plan;
     const result = await writeStages(registry, plan, { prefixes, operations }, signal);

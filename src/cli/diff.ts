@@ -1,5 +1,6 @@
 import { readToken } from '../admin/token.ts';
 import { type KeyDiff, keyDiffs, valuesOf } from '../apply/key-diff.ts';
+import { refusingNested } from '../apply/nested-keys.ts';
 import { type ApplyPlan, isChange, planApply } from '../apply/plan-apply.ts';
 import { readForApply } from '../apply/read-for-apply.ts';
 import type { EntryChange } from '../balance/preview/plan-answer.ts';
@@ -46,7 +47,8 @@ async function diff(invocation: Invocation): Promise<number> {
     const { listing } = await whileWaiting(`reading ${registry.location}`, () =>
       readForApply(registry, checked.declared, options.set),
     );
-    const plan = planApply(checked.declared, listing, options);
+    const planned = planApply(checked.declared, listing, options);
+    const plan = registry.keysAreFiles ? refusingNested(planned) : planned;
     const problems = [...checked.problems, ...planProblems(plan)];
     const diffs = keyDiffs(plan);
     const changes = entryChanges(plan);

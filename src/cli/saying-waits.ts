@@ -20,6 +20,7 @@ export function sayingWaits(registry: Registry, start: () => { readonly stop: ()
   };
   return {
     location: registry.location,
+    keysAreFiles: registry.keysAreFiles,
     follow: (onEvent, range) => registry.follow(onEvent, range),
     read: (prefix, signal) => awaited(registry.read(prefix, signal)),
     write: (key, value, options) => awaited(registry.write(key, value, options)),

@@ -190,6 +190,8 @@ export const changeBytes = ({ key, value }: GuardedChange): number =>
 export interface Registry {
   /** For messages: `etcd://127.0.0.1:2379/pointsman/`; no credentials. */
   readonly location: string;
+  /** Whether keys are files, so that no key can have a value and other keys below it. */
+  readonly keysAreFiles: boolean;
   /** Follows the tree under the root, or a range of it, until closed. Reconnects by itself, and reports it. */
   follow(onEvent: (event: RegistryEvent) => void, range?: KeyRange): Follower;
   /** Reads the keys that begin with `prefix`, linearizable. Rejects with a Fault. */

@@ -47,6 +47,7 @@ export function openDirectoryRegistry(options: DirectoryRegistryOptions): Regist
 
 class DirectoryRegistry implements Registry {
   readonly location: string;
+  readonly keysAreFiles = true;
   readonly #options: DirectoryRegistryOptions;
   readonly #ledger: Ledger;
   readonly #tree: DirectoryTree;

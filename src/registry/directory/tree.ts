@@ -1,4 +1,4 @@
-import { rename, unlink } from 'node:fs/promises';
+import { rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { makeFolder } from '../../fs/make-folder.ts';
@@ -125,6 +125,8 @@ export class DirectoryTree {
           }),
         ),
       );
+      // After all folders were made: the key of one change may be a folder for another.
+      await Promise.all([...written.keys()].map((key) => refuseFolder(key, join(paths.root, key))));
       let changed: readonly string[] = [];
       const drafts = changes.map(({ key }) => ({ key, put: written.get(key) }));
       const at = ledger.commit((state) => {
@@ -310,6 +312,13 @@ export class DirectoryTree {
 function requireKey(key: string): void {
   const parsed = parseKeyPath(key);
   if (!parsed.ok) throw new Fault('usage', parsed.reason, { hint: 'a key is file names joined by "/"' });
+}
+
+/** A record in the journal must not be made for a file that cannot be put in its place. Rejects with Fault `usage`. */
+async function refuseFolder(key: string, path: string): Promise<void> {
+  const there = await stat(path).catch(() => undefined);
+  if (there?.isDirectory() === true)
+    throw new Fault('usage', 'it is a folder, which cannot have a value', { where: key });
 }
 
 function requirePut(key: string, value: string): void {

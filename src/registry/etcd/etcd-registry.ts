@@ -47,6 +47,7 @@ export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
 
 class EtcdRegistry implements Registry {
   readonly location: string;
+  readonly keysAreFiles = false;
   readonly #parts: Omit<EtcdSessionParts, 'onClose'>;
   readonly #members: Members;
   /** Followers and sessions that are open. */

@@ -14,6 +14,7 @@ export function withLayout(
   // Each by name: an adapter may be an object of a class, whose methods a spread leaves behind.
   return {
     location: registry.location,
+    keysAreFiles: registry.keysAreFiles,
     read: (prefix, signal) => registry.read(prefix, signal),
     write: (key, value, options) => registry.write(key, value, options),
     replace: (key, value, since, signal) => registry.replace(key, value, since, signal),
