@@ -112,6 +112,26 @@ test('an export that is applied to an empty etcd makes the same haproxy.cfg, byt
   }
 });
 
+test('an export says why it cannot write into a folder', async () => {
+  const scenario = await startScenario('folder');
+  await scenario.writeByHand('services/web', '{}');
+  const file = join(scenario.dir, 'afile');
+  await writeFile(file, '');
+  const to = async (folder: string) => {
+    const { code, stderr } = await runPointsman(['export', '--registry', scenario.location, '--to', folder]);
+    return { code, stderr };
+  };
+  expect(await to(file)).toEqual({ code: 2, stderr: [`pointsman: ${file}: it is a file, not a folder`] });
+  expect(await to(join(file, 'below'))).toEqual({
+    code: 2,
+    stderr: [expect.stringContaining(`${file}/below: the folder cannot be made: `)],
+  });
+  expect(await to('/proc/none')).toEqual({
+    code: 2,
+    stderr: [expect.stringContaining('/proc/none: the folder cannot be made: ')],
+  });
+});
+
 test('an export has only the areas, and only the set, that are asked for', async () => {
   const scenario = await startScenario('folder');
   const at = ['--registry', scenario.location] as const;

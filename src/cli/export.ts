@@ -8,7 +8,7 @@ import { canDeclare, type FormattedEntry, formatDeclarations } from '../declarat
 import { makeFolder } from '../fs/make-folder.ts';
 import { replaceFile } from '../fs/replace-file.ts';
 import { isDeclaredArea } from '../model/declared-area.ts';
-import { Fault } from '../model/fault.ts';
+import { describe, errorCode, Fault } from '../model/fault.ts';
 import { areaOfKey } from '../model/key.ts';
 import { showKey } from '../model/parsed.ts';
 import type { Entry } from '../registry/registry.ts';
@@ -77,11 +77,21 @@ function ownedBy(entries: readonly Entry[], set: NonNullable<ExportSettings['set
   throw new Fault('settings', `no set ${set} owns anything`, { where: '--set', hint });
 }
 
+/** Rejects with Fault `usage`. */
+async function makeExportFolder(path: string): Promise<void> {
+  await makeFolder(path).catch((cause: unknown) => {
+    const isFile = errorCode(cause) === 'EEXIST';
+    const what = isFile ? 'it is a file, not a folder' : `the folder cannot be made: ${describe(cause)}`;
+    throw new Fault('usage', what, { where: path, cause });
+  });
+}
+
 async function writeFiles(folder: string, entries: readonly FormattedEntry[]): Promise<void> {
   const files = filesOfExport(entries);
+  await makeExportFolder(folder);
   for (const [path, text] of files) {
     const file = join(folder, path);
-    await makeFolder(dirname(file));
+    await makeExportFolder(dirname(file));
     await replaceFile(file, text);
     print(`${file}\n`);
   }
