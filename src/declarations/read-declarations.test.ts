@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { describeProblem } from '../model/problem.ts';
 import { readDeclarations } from './read-declarations.ts';
@@ -106,5 +108,32 @@ test('a path that is not there is an error of the command line', async () => {
   await expect(readDeclarations(['/nowhere/x.yaml'])).rejects.toMatchObject({
     code: 'usage',
     where: '/nowhere/x.yaml',
+  });
+});
+
+test('a device without an end is refused', async () => {
+  await expect(readDeclarations(['/dev/zero'])).rejects.toMatchObject({
+    code: 'usage',
+    message: 'it has more than 33554432 bytes',
+    where: '/dev/zero',
+  });
+});
+
+test('a pipe is read as a file is', async () => {
+  const folder = await folderOf({ 'a.yaml': '' });
+  const pipe = join(folder, 'pipe.yaml');
+  await promisify(execFile)('mkfifo', [pipe]);
+  const reading = read([pipe]);
+  await writeFile(pipe, 'keys: {a: b}');
+  expect(await reading).toEqual({ values: { 'keys/a': 'b' }, problems: [] });
+});
+
+test('a pipe in a folder, named as declarations are, is refused before it is read', async () => {
+  const folder = await folderOf({ 'a.yaml': '' });
+  await promisify(execFile)('mkfifo', [join(folder, 'pipe.yaml')]);
+  await expect(readDeclarations([folder])).rejects.toMatchObject({
+    code: 'usage',
+    message: 'it is no regular file',
+    where: join(folder, 'pipe.yaml'),
   });
 });

@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { describe, Fault } from '../model/fault.ts';
 import { showKey } from '../model/parsed.ts';
@@ -9,6 +9,7 @@ import type { Declared, ReadDeclarations } from './declared.ts';
 import { entryOfFile } from './entry-file.ts';
 import { type FileKind, kindOfOperand, kindsInFolder, namesArea } from './file-kind.ts';
 import { firstAt, parseDeclarations } from './parse-declarations.ts';
+import { readBounded } from './read-bounded.ts';
 
 /** The most that one call reads: far more than a registry should have, and less than what fills the memory. */
 const mostFileBytes = 32 * 1024 * 1024;
@@ -79,9 +80,14 @@ async function filesIn(folder: string): Promise<readonly string[]> {
     if (item.isDirectory()) found.push(...(await filesIn(path)));
     // Kubernetes mounts the files of a ConfigMap as links. A linked folder could lead in a circle.
     else if (item.isFile() || (item.isSymbolicLink() && (await statOf(path)).isFile())) found.push(path);
+    else if (!item.isSymbolicLink() && isDeclarationName(item.name)) {
+      throw new Fault('usage', 'it is no regular file', { where: path, hint: 'remove it, or rename it' });
+    }
   }
   return found.sort();
 }
+
+const isDeclarationName = (name: string): boolean => /\.(?:ya?ml|json)$/.test(name);
 
 async function statOf(path: string) {
   return stat(path).catch((cause: unknown) => {
@@ -90,10 +96,12 @@ async function statOf(path: string) {
 }
 
 async function readText(file: string, budget: Budget): Promise<TextFile> {
-  budget.take(file, (await statOf(file)).size);
-  const bytes = await readFile(file).catch((cause: unknown) => {
+  budget.check(file, (await statOf(file)).size);
+  const bytes = await readBounded(file, mostFileBytes).catch((cause: unknown) => {
     throw new Fault('usage', `it cannot be read: ${describe(cause)}`, { where: file, cause });
   });
+  if (bytes === undefined) throw new Fault('usage', `it has more than ${mostFileBytes} bytes`, { where: file });
+  budget.take(file, bytes.length);
   return { file, text: rawText(bytes) };
 }
 
@@ -102,12 +110,17 @@ class Budget {
   #left = mostTotalBytes;
 
   take(file: string, bytes: number): void {
+    this.check(file, bytes);
     this.#left -= bytes;
+  }
+
+  /** Throws Fault `usage` if the file is too large. */
+  check(file: string, bytes: number): void {
     const what =
       bytes > mostFileBytes
         ? `it has ${bytes} bytes, more than ${mostFileBytes}`
         : `the files up to here have more than ${mostTotalBytes} bytes`;
-    if (bytes > mostFileBytes || this.#left < 0) throw new Fault('usage', what, { where: file });
+    if (bytes > mostFileBytes || bytes > this.#left) throw new Fault('usage', what, { where: file });
   }
 }
 
