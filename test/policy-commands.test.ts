@@ -148,6 +148,29 @@ test('policy edit loses no text: of the second of two editors, of an editor that
   );
 });
 
+test('policy edit writes nothing for an editor that leaves no file, never writes a right one, or is not there', async () => {
+  const { args, editor, policy, stored } = await startPolicies();
+  await policy('set', 'maxconn=5', '--no-wait');
+  const edit = async (env: Readonly<Record<string, string>>) => {
+    const { code, stdout, stderr } = await runPointsman(args('edit', []), { env });
+    return { code, stdout, said: stderr.join('\n') };
+  };
+  const gone = await edit(await editor('rm "$1"'));
+  expect(gone).toMatchObject({
+    code: 2,
+    stdout: [],
+    said: expect.stringMatching(/web\.yaml: the file is gone: nothing was written$/),
+  });
+  const wrong = await edit(await editor('echo "services: {web: {x$(date +%s%N): 1}}" > "$1"'));
+  expect(wrong).toMatchObject({ code: 2, stdout: [], said: expect.stringContaining('nothing was written: "x') });
+  const none = await edit({ VISUAL: '', EDITOR: '' });
+  expect(none).toMatchObject({
+    code: 2,
+    said: 'pointsman: EDITOR: standard input is no terminal, and no editor is set: nothing was written',
+  });
+  expect(await stored()).toEqual({ maxconn: 5 });
+});
+
 test('policy edit gives the terminal to the editor', async () => {
   const { args, editor, policy, stored } = await startPolicies();
   await policy('set', 'maxconn=5');

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { isSameValue } from '../apply/same-value.ts';
 import type { Declared } from '../declarations/declared.ts';
 import { readDeclarations } from '../declarations/read-declarations.ts';
-import { describe, Fault } from '../model/fault.ts';
+import { exists } from '../fs/exists.ts';
+import { describe, errorCode, Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
 import { describeProblem, type Problem } from '../model/problem.ts';
 import type { Entry } from '../registry/registry.ts';
@@ -18,6 +19,9 @@ import { checkPolicy, writeAndTell } from './policy-write.ts';
 /** Begins the lines about errors, which are left out when the text is shown again. */
 const errorMark = '#! ';
 
+/** How often the editor is opened. A program that is the editor may write something else that is wrong for ever. */
+const mostRounds = 20;
+
 /** Next to the file, so that editors complete and check its fields. */
 const schemaFile = 'pointsman.schema.json';
 
@@ -27,6 +31,8 @@ const readSchema = async (): Promise<unknown> =>
 /** `pointsman policy edit SERVICE`. */
 export async function editInEditor(context: PolicyContext): Promise<number> {
   const { registry, service, key } = context;
+  // Before a file is made.
+  editorOf(context.invocation.env);
   const { entry, owner } = await readPolicy(registry, key);
   const folder = await mkdtemp(join(tmpdir(), 'pointsman-edit-'));
   const path = join(folder, `${service}.yaml`);
@@ -53,6 +59,10 @@ export async function editInEditor(context: PolicyContext): Promise<number> {
     return code;
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
+    if (!(await exists(path))) {
+      await rm(folder, { recursive: true });
+      throw error;
+    }
     throw new Fault(error.code, error.message, {
       ...(error.where === undefined ? {} : { where: error.where }),
       hint: `your text is in ${path}; to write it: pointsman policy set ${service} --file ${path}`,
@@ -82,9 +92,10 @@ async function editUntilRight(
   path: string,
   entry: Entry | undefined,
 ): Promise<{ readonly value: string; readonly notes: readonly string[] } | undefined> {
-  for (let shown = await readFile(path, 'utf8'); ; ) {
-    await runEditor(invocation.env, path);
-    const text = await readFile(path, 'utf8').catch(() => '');
+  let shown = await readFile(path, 'utf8');
+  for (let round = 1; ; round += 1) {
+    await runEditor(editorOf(invocation.env), path);
+    const text = await readEdited(path);
     const isUntouched = withoutErrors(text) === withoutErrors(shown);
     const isEmpty = text.split('\n').every((line) => line.trim() === '' || line.startsWith('#'));
     if (isEmpty) return undefined;
@@ -100,11 +111,22 @@ async function editUntilRight(
       found.push(...problems);
     } else if (found.length === 0) found.push(missing(path, key));
     const [first] = found;
-    if (isUntouched && first !== undefined) {
-      throw new Fault('usage', `nothing was written: ${first.what}`, { where: first.where });
+    if (first !== undefined && (isUntouched || round === mostRounds)) {
+      const hint = first.hint === undefined ? '' : ` (${first.hint})`;
+      throw new Fault('usage', `nothing was written: ${first.what}${hint}`, { where: first.where });
     }
     shown = withErrors(text, found, path);
     await writeFile(path, shown, { mode: 0o600 });
+  }
+}
+
+/** The text after the editor. Rejects with Fault `usage` if the editor left no file. */
+async function readEdited(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    if (errorCode(cause) !== 'ENOENT') throw cause;
+    throw new Fault('usage', 'the file is gone: nothing was written', { where: path, cause });
   }
 }
 
@@ -146,9 +168,17 @@ function withErrors(text: string, problems: readonly Problem[], path: string): s
   );
 }
 
+/** Throws Fault `usage` where vi would wait for keys that nobody can press. */
+function editorOf(env: Readonly<Record<string, string | undefined>>): string {
+  const named = env['VISUAL'] || env['EDITOR'];
+  if (named || process.stdin.isTTY) return named || 'vi';
+  throw new Fault('usage', 'standard input is no terminal, and no editor is set: nothing was written', {
+    where: 'EDITOR',
+  });
+}
+
 /** Rejects with a Fault when the editor cannot be started, or fails. */
-function runEditor(env: Readonly<Record<string, string | undefined>>, path: string): Promise<void> {
-  const editor = env['VISUAL'] || env['EDITOR'] || 'vi';
+function runEditor(editor: string, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     // As git does: the variable may have flags, and quotes.
     const child = spawn('sh', ['-c', `${editor} "$1"`, editor, path], { stdio: 'inherit', cwd: dirname(path) });
