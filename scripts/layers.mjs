@@ -46,7 +46,7 @@ const mayImport = {
   'balance/acknowledge':
     'model waiting logging metrics registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
   'balance/fleet-limits': 'model logging registry catalog render haproxy fleet',
-  'balance/tls': 'model waiting logging metrics fs haproxy balance/observe',
+  'balance/tls': 'model waiting logging metrics fs catalog render haproxy balance/observe',
   'balance/secrets': 'model waiting logging fs catalog render haproxy',
   'balance/history': 'haproxy',
   'balance/queries':
@@ -58,7 +58,7 @@ const mayImport = {
   admin: 'model operate balance/queries balance/preview balance',
   page: 'model render haproxy operate files balance/history balance/queries balance',
   declarations: 'model registry/directory registry settings',
-  check: 'model settings registry declarations catalog render haproxy balance/state balance balance/secrets',
+  check: 'model settings registry declarations catalog render haproxy balance/state balance balance/secrets balance/tls',
   apply: 'model waiting metrics registry declarations fleet check',
   demo: 'model waiting settings registry',
   cli: 'model waiting metrics fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply demo',

@@ -21,6 +21,7 @@ import { readOrMakeOwner } from './state/owner.ts';
 import type { BalancePaths } from './state/paths.ts';
 import { provideShipped } from './state/shipped-files.ts';
 import { Certificates } from './tls/certificates.ts';
+import { observingHosts } from './tls/client-certificates.ts';
 import { wireBalancer } from './wire-balancer.ts';
 
 const retryMs = 10_000;
@@ -113,7 +114,9 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     haproxyVersion: () => haproxyVersion.current,
   });
   const observer = fileKeeper === undefined ? acknowledging : observingFiles(fileKeeper, acknowledging);
-  if (observer !== undefined) balancer.observe(observer);
+  // Without HTTPS, no host asks for certificates.
+  const observing = baseSettings.https === undefined ? observer : observingHosts(wired.lookAtSecrets, observer);
+  if (observing !== undefined) balancer.observe(observing);
 
   function dropEndedOverrides(): void {
     // In a microtask: this call comes in the middle of an event, and the release of an entry is another event.

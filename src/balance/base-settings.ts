@@ -25,6 +25,7 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
     pemFolder: settings.serverTls === undefined ? paths.serverTls : resolve(settings.serverTls),
     authMap: paths.authMap,
     authKeys: paths.authKeys,
+    clientCertificates: paths.clientCertificates,
     errorPages: paths.errorPageCopies,
     defaultErrorPages: settings.defaultErrorPages,
     zone: settings.zone,

@@ -56,6 +56,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
     ...{ balancer, guarding, ejecting, heldEntries, link, history, openRequests, now, wall },
     registry: fleet,
     secretProblem: (file) => assembled.secrets.problemOf(file),
+    certificateProblem: (service) => assembled.clientCertificates.problemOf(service),
     fleetLimit: () => {
       const status = assembled.fleetLimits?.status();
       return status && describeFleetLimit(status);

@@ -27,6 +27,7 @@ import { type BalancePaths, configMode, makeFolders } from './state/paths.ts';
 import { StateFiles } from './state/state-files.ts';
 import { Storage } from './state/storage.ts';
 import type { Certificates, CertificatesParts } from './tls/certificates.ts';
+import { ClientCertificates } from './tls/client-certificates.ts';
 import { ServerPems } from './tls/server-pems.ts';
 import { Upkeep, type UpkeepParts } from './tls/upkeep.ts';
 
@@ -125,7 +126,7 @@ export async function wireBalancer(parts: WiringParts) {
     ...{ files, baseSettings, storage, logger, path, now, retryMs },
     metrics: metrics.quarantine,
   });
-  const { lookAtFiles, certificates, serverPems, secrets } = tls;
+  const { lookAtFiles, lookAtSecrets, certificates, serverPems, secrets, clientCertificates } = tls;
   const balancer: Balancer = new Balancer({
     ...{ haproxy, link, files, states, passOn, firstChecks, storage, troubles, lookAtFiles, quarantining },
     ...{ guarding, ejecting, heldEntries, locating, openFiles, overriding, templates, baseSettings, limits },
@@ -155,6 +156,8 @@ export async function wireBalancer(parts: WiringParts) {
       certificates,
       serverPems,
       secrets,
+      clientCertificates,
+      lookAtSecrets,
       unproven,
       link,
       holds,
@@ -204,16 +207,26 @@ async function wireTls(
     named: () => secretFilesOf(balancer().effective.requested.catalog),
     onChange: () => secretsUpkeep.look(),
   });
-  await secrets.prepare((await haproxy.processes())?.workerPid);
-  files.restoreOthers = async () => [...((await certificates?.folder.restore()) ?? []), ...(await secrets.restore())];
-  const secretsUpkeep = new Upkeep({
-    ...{ part: 'secrets', connect, troubles, logger },
-    serve: async (worker: WorkerConnection) => {
-      const problem = await secrets.serve(worker);
-      balancer().secretsServed();
-      return problem;
-    },
+  const clientCertificates = new ClientCertificates({
+    ...{ secrets: secretsFolder, own: baseSettings.clientCertificates, logger, onReload },
+    services: () => balancer().effective.requested.catalog.services.values(),
+    certificates: () => certificates?.folder.wanted ?? new Map(),
+    check: (file, deadlineMs) => haproxy.validate(file, deadlineMs),
   });
+  await clientCertificates.prepare();
+  await secrets.prepare((await haproxy.processes())?.workerPid);
+  files.restoreOthers = async () => [
+    ...((await certificates?.folder.restore()) ?? []),
+    ...(await secrets.restore()),
+    ...(await clientCertificates.restore()),
+  ];
+  const serveSecrets = async (worker: WorkerConnection) => {
+    const refused = await clientCertificates.serve(worker);
+    const problem = (await secrets.serve(worker)) ?? refused;
+    balancer().secretsServed();
+    return problem;
+  };
+  const secretsUpkeep = new Upkeep({ part: 'secrets', serve: serveSecrets, connect, troubles, logger });
   const upkeeps = [
     new Upkeep({ part: 'server-tls', serve: (worker) => serverPems.serve(worker), connect, troubles, logger }),
     secretsUpkeep,
@@ -226,6 +239,8 @@ async function wireTls(
     certificates,
     serverPems,
     secrets,
+    clientCertificates,
+    lookAtSecrets: () => secretsUpkeep.look(),
     lookAtFiles: () => {
       for (const upkeep of upkeeps) upkeep.look();
     },

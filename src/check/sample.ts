@@ -5,6 +5,7 @@ import { baseSettingsOf } from '../balance/base-settings.ts';
 import { prepareSecretFiles } from '../balance/secrets/secrets.ts';
 import { pathsOf } from '../balance/state/paths.ts';
 import { provideShipped } from '../balance/state/shipped-files.ts';
+import { prepareClientCertificates } from '../balance/tls/client-certificates.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { foldEntries } from '../catalog/fold-event.ts';
 import type { Declared, Place } from '../declarations/declared.ts';
@@ -70,6 +71,7 @@ export async function trySample({
     await provideShipped(shippedForHaproxy, own, settings.maintenancePage);
     await writeFile(own.routesMap, '');
     await prepareSecretFiles(own.authMap, own.authKeys);
+    await prepareClientCertificates(own.clientCertificates);
     await writeFile(own.ratesMap, '');
     await writeFile(own.certificateList, '');
     const catalog = sampleCatalog(entries);

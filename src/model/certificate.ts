@@ -19,6 +19,9 @@ export type Certificate = {
 
 const block = /-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n([A-Za-z0-9+/=\r\n]{1,65536})-----END \1-----/g;
 
+// A list of tens of thousands of certificates is some MB.
+const revocationBlock = /-----BEGIN X509 CRL-----\r?\n([A-Za-z0-9+/=\r\n]{1,16777216})-----END X509 CRL-----/g;
+
 /** Whom somebody trusts: the certificates of authorities. */
 export type Authorities = Pick<Certificate, 'pem'> & { readonly fingerprints: ReadonlySet<string> };
 
@@ -33,6 +36,13 @@ export function parseAuthorities(text: string): Parsed<Authorities> {
   } catch (error) {
     return rejected(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** Reads the PEM text of lists of revoked certificates. HAProxy itself reads what they say. */
+export function parseRevocations(text: string): Parsed<Pick<Certificate, 'pem'>> {
+  const found = [...text.matchAll(revocationBlock)];
+  if (found.length === 0) return rejected('it holds no list of revoked certificates (PEM, X509 CRL)');
+  return accepted({ pem: found.map(([, body = '']) => blockOf('X509 CRL', body)).join('') });
 }
 
 /** Without a blank line: HAProxy would take it for the end. */

@@ -1,7 +1,9 @@
 import type { CookieName, HeaderName } from '../model/header.ts';
 import type { Auth, BasicAuth } from '../model/policy/auth.ts';
+import { type CertificateAuth, type CertificatePart, trustOf } from '../model/policy/auth-certificate.ts';
 import type { JwtAuth } from '../model/policy/auth-jwt.ts';
 import { ConfigWord } from '../template/config-word.ts';
+import { clientHostsFile } from './client-certificate-files.ts';
 
 /** The part of the view of a policy that says who may ask. */
 export type AuthView = {
@@ -10,7 +12,20 @@ export type AuthView = {
   readonly identityHeaders: readonly { readonly pattern: ConfigWord }[];
   readonly basicAuth: BasicView | undefined;
   readonly jwtAuth: JwtView | undefined;
+  readonly certificateAuth: CertificateView | undefined;
   readonly dropAuthorization: boolean;
+};
+
+type CertificateView = {
+  readonly hostsMap: string;
+  readonly trust: string;
+  readonly required: boolean;
+  /** The samples that become headers: those that may have any character come with `text`. */
+  readonly certificateHeaders: readonly {
+    readonly name: HeaderName;
+    readonly sample: string;
+    readonly text: boolean;
+  }[];
 };
 
 type BasicView = {
@@ -43,6 +58,7 @@ type JwtView = {
 
 export const authNames = [
   ...['authMap', 'identityHeaders', 'pattern', 'basicAuth', 'users', 'realm', 'userHeader', 'dropAuthorization'],
+  ...['certificateAuth', 'hostsMap', 'trust', 'required', 'certificateHeaders', 'sample', 'text'],
   ...['jwtAuth', 'keys', 'keysFile', 'algorithm', 'shared', 'pss', 'tokenCookie', 'leeway', 'issuer'],
   ...[
     'audience',
@@ -58,15 +74,20 @@ export const authNames = [
   ],
 ] as const;
 
-export function authView(auth: Auth | undefined, authMap: string): AuthView {
-  const { basic, jwt } = auth ?? {};
-  const headers = [basic?.userHeader, ...(jwt?.headers ?? []).map(({ name }) => name)];
+export function authView(
+  auth: Auth | undefined,
+  { authMap, clientCertificates }: { readonly authMap: string; readonly clientCertificates: string },
+): AuthView {
+  const { basic, jwt, certificate } = auth ?? {};
+  const named = [...(jwt?.headers ?? []), ...(certificate?.headers ?? [])];
+  const headers = [basic?.userHeader, ...named.map(({ name }) => name)];
   const forward = basic?.forwardCredentials ?? jwt?.forwardCredentials ?? true;
   return {
     authMap,
     identityHeaders: headers.filter((name) => name !== undefined).map((name) => ({ pattern: anySpelling(name) })),
     basicAuth: basic && basicView(basic),
     jwtAuth: jwt && jwtView(jwt),
+    certificateAuth: certificate && certificateView(certificate, clientCertificates),
     dropAuthorization: !forward,
   };
 }
@@ -74,6 +95,24 @@ export function authView(auth: Auth | undefined, authMap: string): AuthView {
 /** Whatever stands where the name has "-" or "_". HAProxy writes names in lower case before it compares. */
 function anySpelling(name: HeaderName): ConfigWord {
   return ConfigWord.of(name.toLowerCase().replace(/[-_]/g, '[^a-z0-9]'));
+}
+
+const samples: Readonly<Record<CertificatePart, { readonly sample: string; readonly text: boolean }>> = {
+  cn: { sample: 'ssl_c_s_dn(cn)', text: true },
+  dn: { sample: 'ssl_c_s_dn(,0,rfc2253)', text: true },
+  serial: { sample: 'ssl_c_serial,hex', text: false },
+  fingerprint: { sample: 'ssl_c_der,sha2(256),hex', text: false },
+  certificate: { sample: 'ssl_c_der,base64', text: false },
+};
+
+function certificateView(certificate: CertificateAuth, folder: string): CertificateView {
+  const { required, headers } = certificate;
+  return {
+    hostsMap: clientHostsFile(folder),
+    trust: trustOf(certificate),
+    required,
+    certificateHeaders: headers.map(({ name, part }) => ({ name, ...samples[part] })),
+  };
 }
 
 function basicView({ users, realm, userHeader }: BasicAuth): BasicView {

@@ -141,6 +141,7 @@ type HeaderAction = {
 export type PolicySettings = {
   readonly pemFolder: string;
   readonly authMap: string;
+  readonly clientCertificates: string;
   readonly errorPages: string;
   readonly defaultErrorPages?: ErrorPages['own'] | undefined;
 };
@@ -192,7 +193,7 @@ export function policyView(policy: Policy, settings: PolicySettings): PolicyView
     redirect: policy.redirect && redirectView(policy.redirect, policy.https),
     rewrites: policy.rewrite.map(pathChangeView),
     rewriting: policy.rewrite.length > 0,
-    ...authView(policy.auth, settings.authMap),
+    ...authView(policy.auth, settings),
     strips: strippedSegments(policy.routes).map((segments) => ({ segments, after: segments + 2 })),
     errorPages: errorPageViews(policy.errorPages?.own, errorPages),
     interceptedErrors: errorPageViews(policy.errorPages?.ofServers, errorPages),

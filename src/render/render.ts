@@ -107,7 +107,8 @@ function render(request: RenderRequest): RenderResult {
   const https = portOfHttps(settings);
   const { reservedPorts: reserved } = settings;
   const claimed = claimPorts(tcp, { reserved, ofTemplate: tcp.length === 0 ? new Set() : ofBase(), https });
-  const base = sameText(previous.base, renderBase(templating, settings, claimed.ports));
+  const asksCertificates = catalog.services.some(({ policy }) => policy.auth?.certificate !== undefined);
+  const base = sameText(previous.base, renderBase(templating, settings, claimed.ports, asksCertificates));
   const besideHttps = https === undefined ? undefined : namesBesideHttps(routeTable, tcp, https);
   const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts, ...(besideHttps?.conflicts ?? [])];
   const routes = besideHttps?.routes ?? routeTable.routes;
@@ -123,8 +124,8 @@ export function dividesOtherwise(one: Pick<RenderedBackend, 'weightDivisor'>, ot
   return (one.weightDivisor ?? 1) !== (other.weightDivisor ?? 1);
 }
 
-function renderBase(templates: Templates, settings: BaseSettings, ports: Ports): Section {
-  return splitAtSlot(templates.frame.render(baseView(settings, ports)));
+function renderBase(templates: Templates, settings: BaseSettings, ports: Ports, asksCertificates = false): Section {
+  return splitAtSlot(templates.frame.render(baseView(settings, ports, asksCertificates)));
 }
 
 /** The values that all services of one rendering share. */

@@ -6,6 +6,7 @@ import { dividedWeight, divisorOfWeights } from '../model/policy/balance.ts';
 import type { ServerCheck } from '../model/policy/check.ts';
 import type { ErrorPages } from '../model/policy/error-pages.ts';
 import type { Policy } from '../model/policy.ts';
+import { clientListFile } from './client-certificate-files.ts';
 import { keySlots, slotFile } from './key-slots.ts';
 import {
   authorityFile,
@@ -54,6 +55,8 @@ export type BaseSettings = {
   /** What passwords and tokens are verified with, and the folder of the public keys. */
   readonly authMap: string;
   readonly authKeys: string;
+  /** The folder of what HAProxy verifies certificates of clients with. */
+  readonly clientCertificates: string;
   /** Where the pages lie that a policy's `errorPages` names. */
   readonly errorPages: string;
   /** The pages by status where a policy has none. */
@@ -112,6 +115,8 @@ export type BaseView = {
     | {
         readonly httpsBind: string;
         readonly certificateList: string;
+        /** The list of hosts that ask for certificates of clients; undefined while no policy does. */
+        readonly clientCertificateList: string | undefined;
         /** Whether `tcp` services share its port, so that a listener in front chooses by the names in TLS. */
         readonly sharesPort: boolean;
         readonly http3: { readonly quicBind: string; readonly port: string } | undefined;
@@ -213,7 +218,7 @@ export const knownNames = {
     'accessLog',
     ...['normalizePaths', 'trustedProxies', 'networks', 'trusting', 'hops', 'to', 'past'],
     ...['proxySenders', 'expectingProxy'],
-    ...['https', 'httpsBind', 'certificateList', 'sharesPort', 'http3', 'quicBind', 'port'],
+    ...['https', 'httpsBind', 'certificateList', 'clientCertificateList', 'sharesPort', 'http3', 'quicBind', 'port'],
     'leaving',
     ...['listeners', 'sharedListeners', 'besideHttps'],
     'name',
@@ -243,7 +248,7 @@ export const knownNames = {
   ],
 } as const satisfies Record<string, readonly string[]>;
 
-export function baseView(settings: BaseSettings, ports: Ports): BaseView {
+export function baseView(settings: BaseSettings, ports: Ports, asksCertificates = false): BaseView {
   const shared = [...ports].flatMap(([port, owner]) => (owner === 'shared' ? [port] : [])).sort((a, b) => a - b);
   const httpsPort = portOfHttps(settings);
   const { trustedProxies = [], proxyProtocol = [] } = settings;
@@ -274,6 +279,7 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
     https: httpsView(
       settings.https,
       shared.some((port) => port === httpsPort),
+      asksCertificates ? clientListFile(settings.clientCertificates) : undefined,
     ),
     leaving: false,
     listeners: listenersOf(ports, settings),
@@ -309,12 +315,17 @@ const proxyHops: BaseView['hops'] = Array.from({ length: mostProxies - 1 }, (_, 
   past: Array.from({ length: i + 1 }, (_, left) => left + 2),
 }));
 
-function httpsView(https: BaseSettings['https'], sharesPort: boolean): BaseView['https'] {
+function httpsView(
+  https: BaseSettings['https'],
+  sharesPort: boolean,
+  clientList: string | undefined,
+): BaseView['https'] {
   if (https === undefined) return undefined;
   const { bind, list, http3 } = https;
   const port = bind.slice(bind.lastIndexOf(':') + 1);
   const quicBind = `${bind.startsWith('[') ? 'quic6' : 'quic4'}@${bind}`;
-  return { httpsBind: bind, certificateList: list, sharesPort, http3: http3 ? { quicBind, port } : undefined };
+  const lists = { certificateList: list, clientCertificateList: clientList };
+  return { httpsBind: bind, ...lists, sharesPort, http3: http3 ? { quicBind, port } : undefined };
 }
 
 export function backendView(service: Service, policy: string, settings: BaseSettings): BackendView {

@@ -150,6 +150,7 @@ async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: 
       pemFolder: options.serverTls ?? paths.serverTls,
       authMap: paths.authMap,
       authKeys: paths.authKeys,
+      clientCertificates: paths.clientCertificates,
       errorPages: options.errorPages ?? paths.errorPages,
       defaultErrorPages: options.defaultErrorPages,
       zone: options.zone,

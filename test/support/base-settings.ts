@@ -20,6 +20,7 @@ export const baseSettings: BaseSettings = {
   pemFolder: '/pem',
   authMap: '/auth.map',
   authKeys: '/auth-keys',
+  clientCertificates: '/client-certificates',
   errorPages: '/pages',
   zone: undefined,
 };

@@ -31,3 +31,21 @@ export async function makeAuthority(folder: string) {
     },
   };
 }
+
+/** The lists of revoked certificates of an authority that `makeAuthority` made in this folder. */
+export async function makeRevocations(folder: string) {
+  const config = [
+    ...['[ca]', 'default_ca=a', '[a]', 'database=index', 'default_md=sha256', 'default_crl_days=2', ''],
+  ].join('\n');
+  await writeFile(join(folder, 'ca.cnf'), config);
+  await writeFile(join(folder, 'index'), '');
+  const from = ['-config', 'ca.cnf', '-keyfile', 'ca.key', '-cert', 'ca.pem'];
+  const openssl = (...args: readonly string[]) => execa('openssl', args, { cwd: folder, timeout: 20_000 });
+  return {
+    revoke: (certFile: string) => openssl('ca', ...from, '-revoke', certFile),
+    /** Gives the text of the present list. */
+    async list(): Promise<string> {
+      return (await openssl('ca', ...from, '-gencrl')).stdout;
+    },
+  };
+}

@@ -43,6 +43,8 @@ export type BalanceQueriesParts = {
   readonly history: TrafficHistory;
   /** Why the file of users or keys lets nobody in; undefined: it is in use. */
   readonly secretProblem: (file: string) => string | undefined;
+  /** Why certificates of clients let nobody in to this service; undefined: no reason is known. */
+  readonly certificateProblem: (service: string) => string | undefined;
   /** The open requests of the instances that drain, by `service/instance`, where the balancer counts them. */
   readonly openRequests: () => ReadonlyMap<string, OpenRequests>;
   /** The part of this balancer in rate limits of the fleet, for people. */
@@ -190,7 +192,7 @@ export class BalanceQueries {
       key: entry && { revision: String(entry.revision), leased: entry.leased },
       rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
       policyRejection: rejections.of(catalog, policyKey(service)),
-      secretProblem: this.#secretProblem(servedPolicy?.auth),
+      secretProblem: this.#secretProblem(service, servedPolicy?.auth),
       registered: catalog.services.get(service)?.registered.get(id),
       instance,
       emptySplit:
@@ -217,7 +219,8 @@ export class BalanceQueries {
     });
   }
 
-  #secretProblem(auth: Auth | undefined): string | undefined {
+  #secretProblem(service: ServiceName, auth: Auth | undefined): string | undefined {
+    if (auth?.certificate !== undefined) return this.#parts.certificateProblem(service);
     const file = secretFileOf(auth);
     return file && this.#parts.secretProblem(file);
   }

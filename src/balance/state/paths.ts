@@ -42,6 +42,8 @@ export function pathsOf(dir: string) {
     /** What HAProxy verifies passwords and tokens with, and its public keys. */
     authMap: join(dir, 'maps', 'auth.map'),
     authKeys: join(dir, 'maps', 'auth-keys'),
+    /** What HAProxy verifies certificates of clients with. */
+    clientCertificates: join(dir, 'client-certificates'),
     /** The last keys that were fetched from each address. */
     fetchedKeys: join(dir, 'state', 'fetched-keys'),
     /** The pages that policies name for errors. */

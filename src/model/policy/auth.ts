@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { HeaderName } from '../header.ts';
 import { accepted, quote, rejected } from '../parsed.ts';
+import { type CertificateAuth, certificateField } from './auth-certificate.ts';
 import { type ForwardAuth, forwardField } from './auth-forward.ts';
 import { type JwtAuth, jwtField } from './auth-jwt.ts';
 import { identityHeader, parseSecretFile, type SecretFile } from './auth-words.ts';
@@ -22,9 +23,10 @@ export type Auth = {
   readonly basic?: BasicAuth | undefined;
   readonly jwt?: JwtAuth | undefined;
   readonly forward?: ForwardAuth | undefined;
+  readonly certificate?: CertificateAuth | undefined;
 };
 
-/** The file of secrets that it needs. */
+/** The file of users or keys that it needs. */
 export const secretFileOf = (auth: Auth | undefined): SecretFile | undefined => auth?.basic?.users ?? auth?.jwt?.keys;
 
 const realm = parsedText((text) =>
@@ -47,10 +49,15 @@ const basicField = v.pipe(
   ),
 );
 
-const kinds = ['basic', 'jwt', 'forward'] as const;
+const kinds = ['basic', 'jwt', 'forward', 'certificate'] as const;
 
 export const authField = v.pipe(
-  v.strictObject({ basic: v.optional(basicField), jwt: v.optional(jwtField), forward: v.optional(forwardField) }),
+  v.strictObject({
+    basic: v.optional(basicField),
+    jwt: v.optional(jwtField),
+    forward: v.optional(forwardField),
+    certificate: v.optional(certificateField),
+  }),
   v.check(
     (given) => kinds.filter((kind) => given[kind] !== undefined).length === 1,
     `it needs exactly one of the fields ${kinds.join(', ')}`,

@@ -1,0 +1,39 @@
+import * as v from 'valibot';
+import type { HeaderName } from '../header.ts';
+import { identityHeader, parseSecretFile, type SecretFile } from './auth-words.ts';
+import { parsedText } from './field.ts';
+
+/** The parts of a client's certificate that a header can tell the application. */
+const certificateParts = ['cn', 'dn', 'serial', 'fingerprint', 'certificate'] as const;
+export type CertificatePart = (typeof certificateParts)[number];
+
+/** Certificates of clients, as TLS asks for them (mTLS). */
+export type CertificateAuth = {
+  /** The file of secrets with the authorities whose certificates count. */
+  readonly ca: SecretFile;
+  /** The file of secrets with the certificates that the authorities revoked. */
+  readonly crl: SecretFile | undefined;
+  /** Whether a client without a certificate is refused. */
+  readonly required: boolean;
+  /** The headers that tell the application about the certificate. */
+  readonly headers: readonly { readonly name: HeaderName; readonly part: CertificatePart }[];
+};
+
+/** Names the authorities and the revoked certificates that a host is served with. A host can have only one of these. */
+export const trustOf = ({ ca, crl }: Pick<CertificateAuth, 'ca' | 'crl'>): string => `${ca}/${crl ?? ''}`;
+
+const headers = v.pipe(
+  v.record(identityHeader, v.picklist(certificateParts)),
+  v.transform((given) => Object.entries(given).map(([name, part = 'cn']) => ({ name: name as HeaderName, part }))),
+  v.maxLength(16, 'it has more than 16 headers'),
+);
+
+export const certificateField = v.pipe(
+  v.strictObject({
+    ca: parsedText(parseSecretFile),
+    crl: v.optional(parsedText(parseSecretFile)),
+    required: v.optional(v.boolean()),
+    headers: v.optional(headers),
+  }),
+  v.transform(({ ca, crl, required = true, headers = [] }): CertificateAuth => ({ ca, crl, required, headers })),
+);
