@@ -1,6 +1,11 @@
 import type { CookieName, HeaderName } from '../model/header.ts';
 import type { Auth, BasicAuth } from '../model/policy/auth.ts';
-import { type CertificateAuth, type CertificatePart, trustOf } from '../model/policy/auth-certificate.ts';
+import {
+  type CertificateAuth,
+  type CertificatePart,
+  certificateParts,
+  trustOf,
+} from '../model/policy/auth-certificate.ts';
 import type { JwtAuth } from '../model/policy/auth-jwt.ts';
 import { ConfigWord } from '../template/config-word.ts';
 import { clientHostsFile } from './client-certificate-files.ts';
@@ -20,12 +25,7 @@ type CertificateView = {
   readonly hostsMap: string;
   readonly trust: string;
   readonly required: boolean;
-  /** The samples that become headers: those that may have any character come with `text`. */
-  readonly certificateHeaders: readonly {
-    readonly name: HeaderName;
-    readonly sample: string;
-    readonly text: boolean;
-  }[];
+  readonly certificateHeaders: readonly ({ readonly name: HeaderName } & Readonly<Record<CertificatePart, boolean>>)[];
 };
 
 type BasicView = {
@@ -58,7 +58,7 @@ type JwtView = {
 
 export const authNames = [
   ...['authMap', 'identityHeaders', 'pattern', 'basicAuth', 'users', 'realm', 'userHeader', 'dropAuthorization'],
-  ...['certificateAuth', 'hostsMap', 'trust', 'required', 'certificateHeaders', 'sample', 'text'],
+  ...['certificateAuth', 'hostsMap', 'trust', 'required', 'certificateHeaders', ...certificateParts],
   ...['jwtAuth', 'keys', 'keysFile', 'algorithm', 'shared', 'pss', 'tokenCookie', 'leeway', 'issuer'],
   ...[
     'audience',
@@ -97,21 +97,19 @@ function anySpelling(name: HeaderName): ConfigWord {
   return ConfigWord.of(name.toLowerCase().replace(/[-_]/g, '[^a-z0-9]'));
 }
 
-const samples: Readonly<Record<CertificatePart, { readonly sample: string; readonly text: boolean }>> = {
-  cn: { sample: 'ssl_c_s_dn(cn)', text: true },
-  dn: { sample: 'ssl_c_s_dn(,0,rfc2253)', text: true },
-  serial: { sample: 'ssl_c_serial,hex', text: false },
-  fingerprint: { sample: 'ssl_c_der,sha2(256),hex', text: false },
-  certificate: { sample: 'ssl_c_der,base64', text: false },
-};
-
 function certificateView(certificate: CertificateAuth, folder: string): CertificateView {
   const { required, headers } = certificate;
   return {
     hostsMap: clientHostsFile(folder),
     trust: trustOf(certificate),
     required,
-    certificateHeaders: headers.map(({ name, part }) => ({ name, ...samples[part] })),
+    certificateHeaders: headers.map(({ name, part: told }) => {
+      const part = (one: CertificatePart) => one === told;
+      return {
+        ...{ name, cn: part('cn'), dn: part('dn') },
+        ...{ serial: part('serial'), fingerprint: part('fingerprint'), der: part('der') },
+      };
+    }),
   };
 }
 

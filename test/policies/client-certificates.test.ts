@@ -15,6 +15,7 @@ import { until } from '../support/until.ts';
 type Identity = { readonly cert: Buffer; readonly key: Buffer; readonly files: readonly [string, string] };
 type Answered = { readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> };
 
+const hasQuic = (await execa(haproxyBin, ['-vv'])).stdout.includes(' +QUIC ');
 const hosts = ['a.example.com', 'b.example.com', 'plain.example.com', 'maybe.example.com', 'new.example.com'];
 
 async function start() {
@@ -36,6 +37,11 @@ async function start() {
     };
     return { ...made, ...(await makeRevocations(folder)), identity, text: await readFile(made.caFile, 'utf8') };
   };
+  const renew = async () => {
+    const renewed = await site.issue('renewed', 1, [...hosts, '*.wild.example.com']);
+    await copyFile(renewed.keyFile, join(certificates, 'site.key'));
+    await copyFile(renewed.certFile, join(certificates, 'site.crt'));
+  };
   const write = async (name: string, text: string) => {
     await writeFile(join(scenario.dir, 'new-secret'), text);
     await rename(join(scenario.dir, 'new-secret'), join(secrets, name));
@@ -46,6 +52,7 @@ async function start() {
   };
   const balancer = async () => {
     const args = ['--https', `127.0.0.1:${https}`, '--certificates', certificates, '--secrets', secrets];
+    if (hasQuic) args.push('--http3', 'on');
     const running = scenario.balancer('--haproxy', haproxyBin, ...args);
     await running.logged('serving');
     return running;
@@ -58,7 +65,7 @@ async function start() {
   const statusOf = async (host: string, who?: Identity) => (await ask(host, who).catch(() => undefined))?.status;
   const serves = (host: string, who: Identity) =>
     until(`${host} lets the client in`, async () => (await statusOf(host, who)) === 200, { deadlineMs: 20_000 });
-  return { scenario, https, secrets, authority, write, writeService, balancer, ask, statusOf, serves };
+  return { scenario, https, secrets, authority, renew, write, writeService, balancer, ask, statusOf, serves };
 }
 
 function answerOf(asked: ClientRequest): Promise<Answered> {
@@ -183,7 +190,7 @@ test('no session of TLS is resumed, so that a certificate is verified for each c
 });
 
 test('other authorities and revoked certificates count after a reload, which no open connection outlives', async () => {
-  const { authority, secrets, write, writeService, balancer, ask, statusOf, serves, scenario } = await start();
+  const { authority, secrets, renew, write, writeService, balancer, ask, statusOf, serves, scenario } = await start();
   const [one, two] = await Promise.all([authority('one'), authority('two')]);
   const [ann, eve, bob] = [await one.identity('ann'), await one.identity('eve'), await two.identity('bob')];
   await write('ca.pem', one.text);
@@ -192,16 +199,25 @@ test('other authorities and revoked certificates count after a reload, which no 
   const running = await balancer();
   await serves('a.example.com', ann);
   await serves('a.example.com', eve);
+  const reloads = () => running.log.filter(({ event }) => event === 'reloaded').length;
+  await until('the hosts are loaded', () => reloads() === 1);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   onTestFinished(() => agent.destroy());
   expect((await ask('a.example.com', eve, { agent })).status).toBe(200);
 
   await one.revoke(eve.files[0]);
   await write('ca.crl', await one.list());
-  await until('the revoked certificate lets nobody in', async () => (await statusOf('a.example.com', eve)) === 403);
-  expect(await statusOf('a.example.com', ann)).toBe(200);
+  await until('HAProxy is reloaded, and its old worker knows it', () => reloads() === 2, { deadlineMs: 20_000 });
   const kept = await ask('a.example.com', eve, { agent }).catch(() => undefined);
   expect([undefined, 403, 421]).toContain(kept?.status);
+  await until('the revoked certificate lets nobody in', async () => (await statusOf('a.example.com', eve)) === 403);
+  expect(await statusOf('a.example.com', ann)).toBe(200);
+
+  await renew();
+  await running.logged('certificate-renewed');
+  expect(await statusOf('a.example.com', ann)).toBe(200);
+  expect(await statusOf('a.example.com', eve)).toBe(403);
+  expect(await statusOf('a.example.com')).toBe(403);
 
   await writeService('new', { hosts: ['new.example.com'], ...withCertificate('two.pem') });
   await until('a service without its authorities answers 503', async () => {

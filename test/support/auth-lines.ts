@@ -1,6 +1,8 @@
 const texts = '[A-Za-z0-9_][A-Za-z0-9_:/.@=+~-]*';
 const parts: Readonly<Record<string, string>> = {
   FILE: '[A-Za-z0-9][A-Za-z0-9._-]{0,62}',
+  FILE_OR_NONE: '[A-Za-z0-9._-]{0,63}',
+  HOSTS: '/[A-Za-z0-9._/-]+/hosts\\.map',
   MAP: '/[A-Za-z0-9._/-]+/auth\\.map',
   POLICY: 'policy-[0-9a-f]{32}',
   NUMBER: '[0-9]{1,4}',
@@ -19,6 +21,28 @@ const parts: Readonly<Record<string, string>> = {
   ANSWER:
     'http-request return status (?:400|401|403|503) content-type text/plain(?: hdr Cache-Control no-store)?(?: hdr WWW-Authenticate Bearer(?:\\\\ error=\\\\"invalid_token\\\\")?)? string "[a-zA-Z ]+\\\\n"',
 };
+
+const refusal = (status: string) =>
+  `http-request return status ${status} content-type text/plain hdr Cache-Control no-store`;
+const notValid = `${refusal('403')} string "the client certificate is not valid\\n"`;
+const certificateForms = `
+${refusal('403')} string "this service needs TLS\\n" unless { ssl_fc } || { so_name passed-on-tls }
+http-request set-var(txn.cert_host) req.fhdr(host),host_only,lower
+${refusal('421')} hdr Connection close string "this host needs a connection of its own\\n" unless { ssl_fc_sni,lower,strcmp(txn.cert_host) eq 0 }
+${refusal('421')} hdr Connection close string "this host needs a new session of TLS\\n" if { ssl_fc_is_resumed }
+http-request set-var(txn.cert_trust) var(txn.cert_host),map_str(<HOSTS>)
+http-request set-var(txn.cert_trust) var(txn.cert_host),regsub(^[^.]*,*),map_str(<HOSTS>) unless { var(txn.cert_trust) -m found }
+${refusal('503')} string "the authorities of this service are not known\\n" unless { var(txn.cert_trust) -m str <FILE>/<FILE_OR_NONE> }
+${refusal('403')} lf-string "the client certificate is not valid (OpenSSL error %[ssl_c_verify])\\n" if { ssl_c_used } !{ ssl_c_verify 0 } || { ssl_c_used } !{ ssl_c_err 0 } || { ssl_c_used } !{ ssl_c_ca_err 0 }
+${refusal('403')} string "a client certificate is needed\\n" unless { ssl_c_used }
+${notValid} if { ssl_c_s_dn(cn) -m reg [[:cntrl:]] }
+http-request set-header <HEADER> %[ssl_c_s_dn(cn)] if { ssl_c_used }
+${notValid} if { ssl_c_s_dn(,0,rfc2253) -m reg [[:cntrl:]] }
+http-request set-header <HEADER> %[ssl_c_s_dn(,0,rfc2253)] if { ssl_c_used }
+http-request set-header <HEADER> %[ssl_c_serial,hex] if { ssl_c_used }
+http-request set-header <HEADER> %[ssl_c_der,sha2(256),hex] if { ssl_c_used }
+http-request set-header <HEADER> %[ssl_c_der,base64] if { ssl_c_used }
+`;
 
 /** The lines that `auth` of a policy may make, each with the places of its values. */
 const forms = `
@@ -64,7 +88,7 @@ http-request set-header <HEADER> %[var(txn.jwt_claim)] if { var(txn.jwt_claim) -
 `;
 
 /** Forms of the lines that `auth` of a policy may make. */
-export const authLines: readonly RegExp[] = forms
+export const authLines: readonly RegExp[] = `${forms.trim()}${certificateForms}`
   .trim()
   .split('\n')
   .map((form) => {

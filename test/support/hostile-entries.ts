@@ -126,6 +126,11 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
       { basic: { users: 'a' }, jwt: { algorithm: 'RS256', keys: 'a' } },
     ),
     fc.constantFrom<unknown>(
+      { certificate: { ca: 'a.pem', crl: 'a.crl', required: false, headers: { 'X-A': 'cn', 'X-B': 'dn' } } },
+      { certificate: { ca: 'a', headers: { 'X-A': 'serial', 'X-B': 'fingerprint', 'X-C': 'der' } } },
+      { certificate: { ca: 'a b' } },
+      { certificate: { ca: 'a', crl: '../b' } },
+      { certificate: { ca: 'a', headers: { 'X-A': 'cn)' } } },
       { forward: { service: 'b' } },
       { forward: { service: 'b', path: "/v?a=%'(),;", cache: '10s', cacheBy: 'credentials', onError: 'allow' } },
       { forward: { service: '_successor' } },

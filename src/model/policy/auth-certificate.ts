@@ -4,7 +4,7 @@ import { identityHeader, parseSecretFile, type SecretFile } from './auth-words.t
 import { parsedText } from './field.ts';
 
 /** The parts of a client's certificate that a header can tell the application. */
-const certificateParts = ['cn', 'dn', 'serial', 'fingerprint', 'certificate'] as const;
+export const certificateParts = ['cn', 'dn', 'serial', 'fingerprint', 'der'] as const;
 export type CertificatePart = (typeof certificateParts)[number];
 
 /** Certificates of clients, as TLS asks for them (mTLS). */
