@@ -31,6 +31,7 @@ export const commands = (map: string) =>
     // The map of users and keys, which no entry of the registry is in.
     `show map ${map.replace('routes', 'auth')}`,
     `show map ${map}`,
+    `show ssl crt-list -n ${map.replace('maps/routes\\.map', 'client-certificates/list')}`,
     `(?:add|set) map ${map} ${safe} ${ids.name}(?:/[1-9])?`,
     `(?:add|set) map ${map} ${safe}\\?${matchId} ${ids.name}/[0-9]/[A-Za-z0-9._%:,&-]+`,
     `(?:add|set) map ${map} ${safe} \\?/${ids.name}/[0-9-]/${matchId}(?:,${matchId})*`,

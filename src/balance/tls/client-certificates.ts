@@ -7,6 +7,7 @@ import { exists } from '../../fs/exists.ts';
 import { makeFolder } from '../../fs/make-folder.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
+import { serveMap } from '../../haproxy/map-store.ts';
 import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
 import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { type Certificate, parseAuthorities, parseRevocations } from '../../model/certificate.ts';
@@ -36,8 +37,6 @@ type Trust =
   | { readonly ok: false; readonly reason: string };
 
 const checkMs = 20_000;
-// No host has this name.
-const stateKey = '_state';
 
 /** Makes the files for an empty list, which each configuration may name. Rejects with Fault `storage`. */
 export async function prepareClientCertificates(folder: string): Promise<void> {
@@ -79,12 +78,25 @@ export class ClientCertificates {
   /** Has HAProxy ask for the present certificates. Returns why requests are refused. Rejects with Fault `haproxy-runtime`. */
   async serve(worker: WorkerConnection): Promise<string | undefined> {
     const { own, onReload } = this.#parts;
-    const state = await this.#write();
+    const { lines, entries } = await this.#wanted();
+    const list = clientListFile(own);
     const map = clientHostsFile(own);
-    const [answer = ''] = await worker.run([`get map ${map} ${stateKey}`]);
-    // A worker whose configuration has no such policy needs no list.
-    const loaded = /Unknown map|Missing map/i.test(answer) || answer.includes(`value="${state}"`);
-    if (!loaded && this.#asked.isNew(map, `${worker.workerPid} ${state}`)) onReload(map);
+    if ((await readFile(list, 'utf8').catch(() => undefined)) !== lines.join('')) await this.#writeList(lines, entries);
+    // A configuration without such a policy names neither list nor map.
+    if (lines.length === 0 && this.#problems.size === 0) return this.#report();
+    const [shown = ''] = await worker.run([`show ssl crt-list -n ${list}`]);
+    const loaded = shown.split('\n').filter((line) => line !== '');
+    if (loaded.shift() !== `# ${list}`) return this.#report();
+    if (sorted(loaded.map((line) => line.replace(/:\d+ /, ' '))) !== sorted(lines.map((line) => line.trim()))) {
+      if (this.#asked.isNew(list, `${worker.workerPid} ${digest(lines.join(''))}`)) onReload(list);
+      return this.#report();
+    }
+    const text = textOf(entries);
+    if ((await readFile(map, 'utf8').catch(() => undefined)) !== text) await replaceFile(map, text, { mode: 0o640 });
+    await serveMap(worker, map, entries).catch((error: unknown) => {
+      // No policy of this worker has such rules.
+      if (!describe(error).includes('Unknown map')) throw error;
+    });
     return this.#report();
   }
 
@@ -93,9 +105,9 @@ export class ClientCertificates {
     return this.#problems.get(service);
   }
 
-  /** Writes the list and the map as they should be. Returns the name of their state. */
-  async #write(): Promise<string> {
-    const { own, services, certificates } = this.#parts;
+  /** The lines of the list, and the entries of the map, as they should be. */
+  async #wanted() {
+    const { services, certificates } = this.#parts;
     const { hosts, problems } = askingHosts(services(), certificates());
     const trusts = new Map<string, Trust>();
     const lines: string[] = [];
@@ -113,22 +125,24 @@ export class ClientCertificates {
       entries.set(host, key);
     }
     this.#problems = problems;
-    const list = lines.join('');
-    const state = digest(list);
-    const map = clientHostsFile(own);
-    const before = await readFile(clientListFile(own), 'utf8').catch(() => undefined);
-    const mapText = `${textOf(entries)}${stateKey} ${state}\n`;
-    const mapBefore = await readFile(map, 'utf8').catch(() => '');
-    if (before === list && mapBefore === mapText) return state;
+    return { lines, entries };
+  }
+
+  /**
+   * Writes the list. HAProxy reads it before the map, and a worker that is starting may have read the old one. So the map loses the hosts
+   * that change before, and gets them back when a worker shows that it has the new list. Otherwise a host could be let in by the
+   * certificates of another list.
+   */
+  async #writeList(lines: readonly string[], entries: ReadonlyMap<string, string>): Promise<void> {
+    const { own } = this.#parts;
     await makeFolder(own, 0o750);
-    // HAProxy may be loading both. A host that is in the map alone, or with other files, would be let in by the wrong certificates.
-    const known = new Set(mapBefore.split('\n'));
-    const unchanged = new Map([...entries].filter(([host, key]) => before === list || known.has(`${host} ${key}`)));
+    const [list, map] = [clientListFile(own), clientHostsFile(own)];
+    const before = await readFile(list, 'utf8').catch(() => '');
+    const known = new Set((await readFile(map, 'utf8').catch(() => '')).split('\n'));
+    const unchanged = new Map([...entries].filter(([host, trust]) => known.has(`${host} ${trust}`)));
     await replaceFile(map, textOf(unchanged), { mode: 0o640 });
-    await replaceFile(clientListFile(own), list, { mode: 0o640 });
-    await replaceFile(map, mapText, { mode: 0o640 });
-    await this.#drop(list + (before ?? ''));
-    return state;
+    await replaceFile(list, lines.join(''), { mode: 0o640 });
+    await this.#drop(lines.join('') + before);
   }
 
   /** Deletes the copies that neither this list nor the one before names. */
@@ -221,6 +235,7 @@ export function observingHosts(look: () => void, other: ServingObserver | undefi
 }
 
 const refused = (file: string, reason: string): Trust => ({ ok: false, reason: `${file}: ${reason}` });
+const sorted = (lines: readonly string[]): string => [...lines].sort().join('\n');
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32);
 const textOf = (entries: ReadonlyMap<string, string>): string =>
   [...entries].map(([host, trust]) => `${host} ${trust}\n`).join('');
