@@ -116,3 +116,12 @@ test('status shows an ejected instance as ejected, although its health check pas
   expect(lines.find((line) => /^good /.test(line))).toMatch(/UP for \S+$/);
   await Promise.all(apps.map((app) => app.close()));
 });
+
+test('a second --admin is an error, because only one balancer is on this machine', async () => {
+  const { location } = await startBalancers('folder');
+  const admin = ['--admin', '127.0.0.1:1', '--admin', '127.0.0.1:2'];
+  expect(await runPointsman(['status', '--registry', location, ...admin])).toMatchObject({
+    code: 2,
+    stderr: [expect.stringContaining('--admin: it takes one value')],
+  });
+});

@@ -93,8 +93,12 @@ function describeCounts(diffs: readonly KeyDiff[], unchanged: number): string {
   return [...(counts.length === 0 ? ['nothing to change'] : counts), `${unchanged} unchanged`].join(', ');
 }
 
+/** A balancer of another machine answers only on an address that this one reaches, and to a question with its token. */
+const howToAsk = (hasToken: boolean): string =>
+  `Run pointsman diff on the machine of the balancer. To ask it from here, have its admin port listen where this machine reaches it (balance --admin HOST:PORT)${hasToken ? '.' : ', and give its token (--admin-token-file FILE).'}`;
+
 /** What each balancer's HAProxy would do, those that would do the same together, and who could not be asked. */
-export function describePlans({ groups, notAsked }: AskedPlans, colors: Colors): string {
+export function describePlans({ groups, notAsked }: AskedPlans, hasToken: boolean, colors: Colors): string {
   const byReason = new Map<string, readonly string[]>();
   for (const { id, reason } of notAsked) byReason.set(reason, [...(byReason.get(reason) ?? []), id]);
   const lines = [
@@ -103,9 +107,7 @@ export function describePlans({ groups, notAsked }: AskedPlans, colors: Colors):
       ([reason, ids]) =>
         `${colors.bold(printable(ids.join(', ')))}: ${colors.yellow('not asked')}: ${printable(reason)}`,
     ),
-    ...(notAsked.length === 0
-      ? []
-      : ['Run pointsman diff on the machine of the balancer, or give --admin HOST:PORT or --admin-token-file FILE.']),
+    ...(notAsked.length === 0 ? [] : [howToAsk(hasToken)]),
   ];
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 }

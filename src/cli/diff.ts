@@ -57,7 +57,7 @@ async function diff(invocation: Invocation): Promise<number> {
         ? undefined
         : await ask(registry, { where, changes, token, ...asking });
     if (json) printJson(asJson({ plan, diffs, problems, notes: checked.notes, asked }));
-    else show({ plan, diffs, problems, notes: checked.notes, asked });
+    else show({ plan, diffs, problems, notes: checked.notes, asked, hasToken: token !== undefined });
     if (problems.length > 0) return misused;
     return plan.changes.some(isChange) ? failed : done;
   } finally {
@@ -92,19 +92,20 @@ type Shown = {
   readonly notes: readonly string[];
   /** Undefined: nobody was asked. */
   readonly asked: AskedPlans | undefined;
+  readonly hasToken: boolean;
 };
 
 const countUnchanged = ({ changes }: ApplyPlan): number => changes.filter(({ kind }) => kind === 'unchanged').length;
 
-function show({ plan, diffs, problems, notes, asked }: Shown): void {
+function show({ plan, diffs, problems, notes, asked, hasToken }: Shown): void {
   const colors = colorsOf(process.stdout);
   print(describeDiffs(diffs, countUnchanged(plan), colors));
-  if (asked !== undefined) print(`\n${describePlans(asked, colors) || 'no balancer is alive\n'}`);
+  if (asked !== undefined) print(`\n${describePlans(asked, hasToken, colors) || 'no balancer is alive\n'}`);
   for (const note of notes) warn(note);
   for (const problem of problems) print(`pointsman: ${printable(describeProblem(problem))}\n`, process.stderr);
 }
 
-function asJson({ plan, diffs, problems, notes, asked }: Shown) {
+function asJson({ plan, diffs, problems, notes, asked }: Omit<Shown, 'hasToken'>) {
   return {
     set: plan.set,
     revision: String(plan.listing.revision),

@@ -24,6 +24,8 @@ type Described = {
   readonly choices?: readonly string[];
   /** Neither a variable nor a field: it belongs to one call. */
   readonly flagOnly?: true;
+  /** Several values would seem to be a list, so the flag may be given only once. Of other settings, the last value counts. */
+  readonly onlyOnce?: true;
 };
 
 /** Always has a value. */
@@ -87,17 +89,17 @@ export type Choice<T> = { readonly word: Word<T>; readonly choices: readonly str
 
 const valued = <T>(placeholder: string, word: Word<T> | Choice<T>, description: string) =>
   'choices' in word ? { placeholder, description, ...word } : { placeholder, description, word };
-type OneCall = { readonly flagOnly: true };
+type Limits = { readonly flagOnly?: true; readonly onlyOnce?: true };
 
 export const defaulted = <T>(
   placeholder: string,
   word: Word<T> | Choice<T>,
   fallback: string | Fallback,
   description: string,
-  oneCall?: OneCall,
+  limits?: Limits,
 ): Defaulted<T> => ({
   ...valued(placeholder, word, description),
-  ...oneCall,
+  ...limits,
   kind: 'defaulted',
   fallback: typeof fallback === 'string' ? { text: fallback, of: () => fallback } : fallback,
 });
@@ -105,8 +107,8 @@ export const optional = <T>(
   placeholder: string,
   word: Word<T> | Choice<T>,
   description: string,
-  oneCall?: OneCall,
-): Optional<T> => ({ ...valued(placeholder, word, description), ...oneCall, kind: 'optional' });
+  limits?: Limits,
+): Optional<T> => ({ ...valued(placeholder, word, description), ...limits, kind: 'optional' });
 export const pairs = <T>(placeholder: string, word: Word<readonly [string, T]>, description: string): Pairs<T> => ({
   kind: 'pairs',
   placeholder,

@@ -50,6 +50,8 @@ export function readOptions<Table extends OptionTable>(
     const [found, ...overruled] = find(key, option, sources);
     for (const other of overruled) check(option, other);
     if (found !== undefined && 'problem' in found) return void problems.push(found.problem);
+    if (option.onlyOnce && (sources.flags.get(fieldName(key))?.length ?? 0) > 1)
+      return void problems.push(new Fault('settings', 'it takes one value', { where: `--${fieldName(key)}` }));
     const given = found?.values.at(-1);
     switch (option.kind) {
       case 'pairs':

@@ -20,6 +20,7 @@ export const localAdmin = defaulted(
   addressWord,
   '127.0.0.1:8404',
   'admin port of the balancer on this machine; other balancers are found in the registry',
+  { onlyOnce: true },
 );
 
 const options = { admin: localAdmin, json: onOff('print JSON'), ...registryOptions, ...quietLogOptions };
