@@ -7,8 +7,12 @@
 local routes = Map.new(os.getenv("POINTSMAN_ROUTES"), Map._str)
 
 -- A regular expression is not tried with a longer value, and not more of the header lines with one name are read.
-local longest = 4096
+local longest = 2048
 local most_lines = 16
+-- A blocked thread delays all requests. So the values that one request compares with regular expressions have this many characters
+-- together at most, and a short value counts as if it had 128 more: the expressions of a policy take 64 steps for each of them.
+local most_tested = 32768
+local least_tested = 128
 -- No route has a longer path.
 local longest_path = 256
 
@@ -86,6 +90,12 @@ local function fits(txn, condition, value)
   if #value > longest or string.find(value, "%c") then
     return false
   end
+  -- Kept with the request, because it can come here twice.
+  local tested = (txn:get_priv() or 0) + #value + least_tested
+  if tested > most_tested then
+    return false
+  end
+  txn:set_priv(tested)
   return string.find(txn.c:regsub(value, condition.value, "\1"), "\1", 1, true) ~= nil
 end
 

@@ -71,7 +71,7 @@ export type PolicyView = AuthView & {
   readonly responseHeaders: readonly HeaderAction[];
 };
 
-type PathChangeView = { readonly pattern: ConfigWord; readonly replacement: ConfigWord };
+type PathChangeView = { readonly pattern: ConfigWord; readonly replacement: ConfigWord; readonly isBounded: boolean };
 
 type RedirectView = {
   readonly code: number;
@@ -157,7 +157,7 @@ export const policyNames = [
   ...['limits', 'headerBytes', 'bodyBytes', 'openRequests'],
   ...['httpsRedirect', 'port', 'strips', 'segments', 'after'],
   ...['redirect', 'code', 'changes', 'pattern', 'replacement', 'toHost', 'authority', 'secureOnly', 'securePort'],
-  ...['rewrites', 'rewriting'],
+  ...['rewrites', 'rewriting', 'isBounded'],
   ...['errorPages', 'interceptedErrors', 'page', 'limitPage'],
   ...authNames,
   ...['requestHeaders', 'responseHeaders', 'action', 'name', 'value'],
@@ -251,11 +251,12 @@ function redirectView({ status, host, port, path, trailingSlash }: Redirect, htt
 
 // A name with a dot in it is a file's, `/style.css`.
 const slashes: Readonly<Record<'add' | 'remove', PathChange>> = {
-  add: { regex: '^(.*/[^/.]+)$', to: '$1/' },
-  remove: { regex: '^(.*[^/])/+$', to: '$1' },
+  add: { regex: '^(.*/[^/.]+)$', to: '$1/', isBounded: false },
+  remove: { regex: '^(.*[^/])/+$', to: '$1', isBounded: false },
 };
 
-const pathChangeView = ({ regex, to }: PathChange): PathChangeView => ({
+const pathChangeView = ({ regex, to, isBounded }: PathChange): PathChangeView => ({
+  isBounded,
   pattern: ConfigWord.of(regex),
   replacement: ConfigWord.format(to.replace(/\$([1-9])/g, '\\$1')),
 });

@@ -130,7 +130,7 @@ export class Secrets {
    */
   async serve(worker: WorkerConnection): Promise<string | undefined> {
     const { workerPid } = worker;
-    const { map, logger, onReload, named } = this.#parts;
+    const { map, logger, onReload } = this.#parts;
     this.#workerPid = workerPid;
     for (const [file, pid] of this.#replaced) {
       if (pid === firstWorker) this.#replaced.set(file, workerPid);

@@ -5,7 +5,12 @@ import { parseBoundedRegex } from './bounded-regex.ts';
 import { parsedText, parsing } from './field.ts';
 
 /** A change of a path: the whole path, if `regex` matches it, becomes `to`, where `$1` to `$9` are the groups. */
-export type PathChange = { readonly regex: string; readonly to: string };
+export type PathChange = {
+  readonly regex: string;
+  readonly to: string;
+  /** Whether the policy has the expression itself, so that HAProxy tries it only with paths of a bounded length. */
+  readonly isBounded: boolean;
+};
 
 const mostChanges = 16;
 
@@ -49,10 +54,10 @@ export function readPathChange({ from, regex, to }: Given): Parsed<PathChange> {
     if (!parsed.ok) return parsed;
     const last = Math.max(0, ...[...to.matchAll(/\$([1-9])/g)].map(([, digit]) => Number(digit)));
     if (last > parsed.value.groups) return rejected(`to: the regular expression has no group for $${last}`);
-    return accepted({ regex, to });
+    return accepted({ regex, to, isBounded: true });
   }
   if (to.includes('$')) return rejected('to: only a regular expression has groups such as $1');
-  return accepted(from === undefined ? { regex: '^', to } : prefixChange(mergeSlashes(from), to));
+  return accepted(from === undefined ? { regex: '^', to, isBounded: false } : prefixChange(mergeSlashes(from), to));
 }
 
 /** Replaces a prefix at the border of a segment, and keeps the rest. */
@@ -60,8 +65,8 @@ function prefixChange(from: string, to: string): PathChange {
   const [old, fresh] = [from, to].map((path) => path.replace(/\/$/, '')) as [string, string];
   const literal = old.replace(/[.+]/g, (char) => `\\${char}`);
   return fresh === ''
-    ? { regex: `^${literal}(?:/(.*))?$`, to: '/$1' }
-    : { regex: `^${literal}(/.*)?$`, to: `${fresh}$1` };
+    ? { regex: `^${literal}(?:/(.*))?$`, to: '/$1', isBounded: false }
+    : { regex: `^${literal}(/.*)?$`, to: `${fresh}$1`, isBounded: false };
 }
 
 const rewrite = parsing<Given, PathChange>(
