@@ -36,6 +36,8 @@ export type Catalog = {
   readonly shares: Allocation;
   /** The same of the overrides, which have room of their own. */
   readonly overrideShares: Allocation;
+  /** The services with a policy that was not accepted, and no last good one: they answer 503. */
+  readonly withheld: PersistentSet<ServiceName>;
   /** Entries of services that came when there were as many as there may be, until there are fewer. */
   readonly late: PersistentMap<string, Entry>;
 };
@@ -52,6 +54,7 @@ export const emptyCatalog: Catalog = {
   forgotten: PersistentSet(),
   shares: noAllocation,
   overrideShares: noAllocation,
+  withheld: PersistentSet(),
   late: PersistentMap(),
 };
 

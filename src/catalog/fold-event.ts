@@ -1,3 +1,4 @@
+import { policyKey } from '../model/key.ts';
 import type { OverrideTarget } from '../model/override.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
@@ -50,6 +51,10 @@ function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { ki
   for (const key of catalog.accepted.keys()) gone(key);
   for (const key of catalog.rejected.keys()) if (!catalog.accepted.has(key)) gone(key);
   for (const key of waitingKeys(catalog)) if (!catalog.accepted.has(key) && !catalog.rejected.has(key)) gone(key);
+  for (const service of catalog.withheld) {
+    const key = policyKey(service);
+    if (!catalog.rejected.has(key)) gone(key);
+  }
   for (const entry of snapshot.entries.values()) {
     const known = catalog.accepted.get(entry.key);
     const same =

@@ -87,6 +87,7 @@ export class Fold {
     if (this.#late.size > 0) this.#late = this.#late.delete(key);
     const bytes = this.#bytesOf(subject, key);
     if (bytes !== undefined) this.#forget(subject, key, bytes);
+    if (subject.kind === 'policy') this.#serving.withhold(subject.service, false);
     const known = this.#accepted.get(key);
     if (known === undefined) return;
     if (subject.kind === 'instance') {
@@ -106,10 +107,10 @@ export class Fold {
     this.#takeLate();
     const shares = this.#shares.allocate(this.#effects('instances', beyondShare));
     const overrideShares = this.#overrideShares.allocate(this.#effects('overrides', beyondOverrides));
-    const { services, overrides, claims, dirty, changes, transitions } = this.#serving.result();
+    const { services, overrides, claims, withheld, dirty, changes, transitions } = this.#serving.result();
     const catalog = {
       ...this.#before,
-      ...{ revision, services, overrides, claims, shares, overrideShares },
+      ...{ revision, services, overrides, claims, withheld, shares, overrideShares },
       late: this.#late,
       accepted: this.#accepted.asImmutable(),
       ...this.#rejected.result(),
@@ -125,6 +126,8 @@ export class Fold {
     const known = this.#rejected.get(key);
     this.#rejected.set(rejection);
     if (known?.reason !== reason) this.#rejections.push(rejection);
+    const subject = rejection.lastGoodServes ? undefined : entrySubject(entry.key);
+    if (subject?.kind === 'policy') this.#serving.withhold(subject.service, true);
   }
 
   /** Accepts a well-formed entry if its service gets all the room that it asks for; otherwise the entry waits for the end of the fold. */

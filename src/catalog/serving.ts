@@ -1,4 +1,4 @@
-import { Map as PersistentMap } from 'immutable';
+import { Map as PersistentMap, type Set as PersistentSet } from 'immutable';
 import { type Claim, type ClaimTarget, noClaim, sameClaim } from '../model/claim.ts';
 import { type DirtySet, DirtySetBuilder } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
@@ -26,16 +26,18 @@ export class Serving {
   readonly #services: Catalog['services'];
   #overrides: Overrides;
   #claims: Claims;
+  #withheld: PersistentSet<ServiceName>;
   readonly #dirty = new DirtySetBuilder();
   /** The number maps that this fold changes in place: a copy for each of ten thousand changes would be garbage. */
   readonly #numbers = new Map<ServiceName, Numbers>();
   readonly #transitions: OverrideTransition[] = [];
   #changes = 0;
 
-  constructor({ services, overrides, claims }: Pick<Catalog, 'services' | 'overrides' | 'claims'>) {
+  constructor({ services, overrides, claims, withheld }: Pick<Catalog, Served>) {
     this.#services = services.asMutable();
     this.#overrides = overrides;
     this.#claims = claims;
+    this.#withheld = withheld;
   }
 
   get(name: ServiceName): Service | undefined {
@@ -63,7 +65,7 @@ export class Serving {
     this.#suspend(name);
   }
 
-  result(): Pick<Catalog, 'services' | 'overrides' | 'claims'> & {
+  result(): Pick<Catalog, Served> & {
     readonly dirty: DirtySet;
     readonly changes: number;
     readonly transitions: readonly OverrideTransition[];
@@ -73,6 +75,7 @@ export class Serving {
       services: this.#services.asImmutable(),
       overrides: this.#overrides,
       claims: this.#claims,
+      withheld: this.#withheld,
       dirty: this.#dirty.take(),
       changes: this.#changes,
       transitions: this.#transitions,
@@ -108,7 +111,21 @@ export class Serving {
   policy(name: ServiceName, policy: Policy | undefined, since: Since | undefined): void {
     this.#dirty.service(name);
     const declared = policy !== undefined;
-    this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared, since }));
+    if (declared) this.#withheld = this.#withheld.delete(name);
+    this.#update(name, (service) => ({ ...service, policy: policy ?? this.#undeclared(name), declared, since }));
+  }
+
+  /** Has a service without a good policy answer 503 while the value of its policy key is not accepted, or ends that. */
+  withhold(name: ServiceName, isWithheld: boolean): void {
+    if (this.#withheld.has(name) === isWithheld) return;
+    this.#withheld = isWithheld ? this.#withheld.add(name) : this.#withheld.delete(name);
+    if (!this.#services.has(name)) return;
+    this.#dirty.service(name);
+    this.#update(name, (service) => (service.declared ? service : { ...service, policy: this.#undeclared(name) }));
+  }
+
+  #undeclared(name: ServiceName): Policy {
+    return this.#withheld.has(name) ? withheldPolicy : defaultPolicy;
   }
 
   /** Sets the claims that operators allow a service, or all services. */
@@ -140,13 +157,22 @@ export class Serving {
 
   #put(name: ServiceName, change: (service: Service) => Service): void {
     const before = this.#services.get(name);
-    const after = change(before ?? { ...emptyService(name), claim: claimOf(this.#claims, name) });
+    const after = change(before ?? this.#newService(name));
     const isThere = after.declared || after.instances.size > 0 || after.suspended !== undefined;
     if (isThere) this.#services.set(name, after);
     else this.#services.delete(name);
     if ((before !== undefined) !== isThere) this.#dirty.service(name);
   }
+
+  #newService(name: ServiceName): Service {
+    return { ...emptyService(name), policy: this.#undeclared(name), claim: claimOf(this.#claims, name) };
+  }
 }
+
+type Served = 'services' | 'overrides' | 'claims' | 'withheld';
+
+/** The rejected policy may protect the service. So no request reaches it. */
+const withheldPolicy: Policy = { ...defaultPolicy, maintenance: true };
 
 const isSame = (a: ServiceState | undefined, b: ServiceState | undefined): boolean =>
   a?.kind === 'pause' && b?.kind === 'pause' ? a.mostMs === b.mostMs : a?.kind === b?.kind;

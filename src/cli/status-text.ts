@@ -110,7 +110,7 @@ function policyNote({
   policyRejected,
 }: Pick<Status['services'][number], 'declared' | 'policyRejected'>): string {
   if (policyRejected === undefined) return declared ? '' : 'default policy';
-  return declared ? 'last good policy; the newest is rejected' : 'default policy; the newest is rejected';
+  return declared ? 'last good policy; the newest is rejected' : 'answers 503: its policy is rejected';
 }
 
 function stateOf({ health: state, says, admin }: BalancerState): { kind: 'good' | 'bad' | 'note'; says: string } {

@@ -13,12 +13,14 @@ import { until } from '../support/until.ts';
 const closing: (() => Promise<void>)[] = [];
 afterAll(() => Promise.all(closing.map((close) => close())));
 let port = 0;
+let address = '';
 
 const served = serveAll(async () => {
   const app = await startApp('app');
   const echo = await startTcpEcho();
   closing.push(app.close, echo.close);
   port = await freePort();
+  address = app.address;
   return {
     web: { instances: { a: app.address } },
     other: { instances: { a: app.address } },
@@ -125,4 +127,26 @@ describe('a service in maintenance', () => {
     await balancer.haproxy.reload();
     expect((await ask('web')).status).toBe(503);
   });
+});
+
+test('a service whose only policy is rejected answers with the page, until the policy is corrected or deleted', async () => {
+  const { balancer } = served;
+  balancer.change({ 'services/new': '{"acces":{"allow":["10.0.0.0/8"]}}', 'instances/new/a': address });
+  await balancer.applied();
+  const { status, body } = await ask('new');
+  expect([status, body.includes('<title>Back soon</title>')]).toEqual([503, true]);
+  expect(balancer.balancer.status().rejected).toMatchObject([{ key: 'services/new', lastGoodServes: false }]);
+
+  balancer.change({ 'services/new': '{"access":{"allow":["10.0.0.0/8"]}}' });
+  await balancer.applied();
+  expect((await ask('new')).status).toBe(403);
+  // The last good policy serves.
+  balancer.change({ 'services/new': '{' });
+  await balancer.applied();
+  expect((await ask('new')).status).toBe(403);
+  balancer.change({ 'services/new': undefined });
+  await balancer.applied();
+  expect((await ask('new')).status).toBe(200);
+  balancer.change({ 'services/new': undefined, 'instances/new/a': undefined });
+  await balancer.applied();
 });

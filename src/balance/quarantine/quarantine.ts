@@ -93,7 +93,8 @@ export function withQuarantined(
               const service = all.get(name);
               if (service === undefined) continue;
               if (form === undefined) all.delete(name);
-              else all.set(name, { ...service, policy: form.policy, declared: form.written !== undefined });
+              else if (!requested.catalog.withheld.has(name))
+                all.set(name, { ...service, policy: form.policy, declared: form.written !== undefined });
             }
           }),
         };

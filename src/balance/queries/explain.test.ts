@@ -153,6 +153,15 @@ test('a rejected policy is named, with the policy that serves instead', () => {
   });
 });
 
+test('an instance is not served if the only policy of its service is rejected', () => {
+  const policyRejection = { reason: '"hostz" is not a field of a policy', lastGoodServes: false };
+  expect(explain({ ...served, policyRejection })).toMatchObject({
+    verdict: 'not served',
+    because:
+      'the newest policy is rejected: "hostz" is not a field of a policy; there is no last good policy, so no request reaches the service',
+  });
+});
+
 test('an ejected instance is not served, and one on trial is', () => {
   const ejection = { phase: 'out', errors: 5, times: 2, endsInMs: 25_000 } as const;
   const out = explain({ ...served, ejection });

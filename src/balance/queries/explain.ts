@@ -144,12 +144,12 @@ function* ofPolicy({ policyRejection: rejection, secretProblem }: Look): Generat
     yield { stage: 'policy', state: 'bad', says: `requests are answered with 503: ${secretProblem}` };
   }
   if (rejection === undefined) return;
-  const serves = rejection.lastGoodServes ? 'the last good policy' : 'the default policy';
-  yield {
-    stage: 'policy',
-    state: 'note',
-    says: `the newest policy is rejected: ${rejection.reason}; ${serves} serves`,
-  };
+  const { reason, lastGoodServes } = rejection;
+  const serves = lastGoodServes
+    ? 'the last good policy serves'
+    : 'there is no last good policy, so no request reaches the service';
+  const says = `the newest policy is rejected: ${reason}; ${serves}`;
+  yield { stage: 'policy', state: lastGoodServes ? 'note' : 'bad', says };
 }
 
 function* ofOperators({ override, instance, registered }: Look): Generator<Finding> {

@@ -61,6 +61,11 @@ const askedEveryMs = 1000;
 const readMs = 1500;
 const mostConflicts = 20;
 
+const unknownRejection = {
+  reason: 'unknown: more entries are refused than this balancer remembers',
+  lastGoodServes: false,
+};
+
 /** Answers what people ask: services, their instances, and why an instance is or is not served. Asks HAProxy for the traffic. */
 export class BalanceQueries {
   readonly #parts: BalanceQueriesParts;
@@ -191,7 +196,8 @@ export class BalanceQueries {
       held: held && { reason: held.reason, leftMs: held.until && Math.max(0, Math.round(held.until - now())) },
       key: entry && { revision: String(entry.revision), leased: entry.leased },
       rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
-      policyRejection: rejections.of(catalog, policyKey(service)),
+      policyRejection:
+        rejections.of(catalog, policyKey(service)) ?? (catalog.withheld.has(service) ? unknownRejection : undefined),
       secretProblem: this.#secretProblem(service, servedPolicy?.auth),
       registered: catalog.services.get(service)?.registered.get(id),
       instance,
@@ -229,16 +235,15 @@ export class BalanceQueries {
   async #forgotten(catalog: Catalog, key: string): Promise<Rejection | undefined> {
     const { registry } = this.#parts;
     if (registry === undefined || !mayBeForgotten(catalog, key)) return undefined;
-    const unknown = { reason: 'unknown: more entries are refused than this balancer remembers', lastGoodServes: false };
     try {
       const { entries } = await registry.read(key, AbortSignal.timeout(readMs));
       const entry = entries.find((one) => one.key === key);
       if (entry === undefined) return undefined;
       const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: entry.revision, cluster: '' } as const;
       const folded = foldEvent(emptyCatalog, { ...snapshot, entries: new Map([[key, entry]]) }, defaultCatalogLimits);
-      return { reason: folded.catalog.rejected.get(key)?.reason ?? unknown.reason, lastGoodServes: false };
+      return { reason: folded.catalog.rejected.get(key)?.reason ?? unknownRejection.reason, lastGoodServes: false };
     } catch {
-      return unknown;
+      return unknownRejection;
     }
   }
 

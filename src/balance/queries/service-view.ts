@@ -8,7 +8,7 @@ export type ServiceView = {
   readonly mode: 'http' | 'tcp';
   /** The port on which HAProxy serves a `tcp` service. */
   readonly port: number | undefined;
-  /** Whether it has a policy of its own. Otherwise the default policy serves it. */
+  /** Whether it has a policy of its own. Otherwise the default policy serves it, or it answers 503 if its policy is rejected. */
   readonly declared: boolean;
   /** The first routes in order, such as `shop.example.com/api/`. */
   readonly routes: readonly string[];

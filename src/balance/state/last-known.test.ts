@@ -88,6 +88,13 @@ test('the time that entries are held goes on over a restart, and is never longer
   expect(heldOf(await load(20_000, undefined), 'services/web')?.until).toBeUndefined();
 });
 
+test('a service whose only policy was rejected is not served by the default policy after a restart', async () => {
+  await save([entry('services/web', '{"hostz":[]}'), entry('instances/web/a', '10.0.0.1:80')]);
+  const { catalog } = await load(60_000, undefined);
+  expect([...catalog.services.values()].map(({ policy }) => policy.maintenance)).toEqual([true]);
+  expect(catalog.rejected.get('services/web')?.reason).toContain('hostz');
+});
+
 test('a file of an earlier version is read, and holds nothing', async () => {
   await save([entry('services/web', '{}')]);
   const { held: _held, values: _values, cluster: _cluster, ...old } = JSON.parse(await readFile(path, 'utf8'));

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
-import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog, rejectionOf } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
 import type { CatalogLimits } from '../../catalog/limits.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
+import { policyKey } from '../../model/key.ts';
 import { revision } from '../../model/revision.ts';
 import type { Entry, Held, HistoryPoint } from '../../registry/registry.ts';
 import { linesOf, readSaved, type Unusable } from './saved-file.ts';
@@ -29,6 +30,8 @@ const schema = v.object({
   values: v.optional(v.array(entry), []),
   /** The keys of held entries, and why each is held. */
   held: v.optional(v.array(held), []),
+  /** The services whose policy was not accepted, and why. */
+  withheld: v.optional(v.array(v.tuple([v.string(), v.string()])), []),
 });
 
 /** The last saved catalog, and the time when it was saved. */
@@ -71,7 +74,13 @@ function* savedText({ catalog, values, registry }: Kept, clocks: Clocks): Genera
   yield* savedEntries(catalog.accepted.values());
   yield '\n],"values":[\n';
   yield* savedEntries(values);
-  yield `\n],"held":${JSON.stringify(savedHolds([...catalog.accepted.values(), ...values], clocks))}}`;
+  const holds = savedHolds([...catalog.accepted.values(), ...values], clocks);
+  yield `\n],"held":${JSON.stringify(holds)},"withheld":${JSON.stringify(savedWithheld(catalog))}}`;
+}
+
+function savedWithheld(catalog: Catalog): readonly (readonly [string, string])[] {
+  const reasonOf = (key: string) => rejectionOf(catalog, key)?.reason ?? 'it was rejected before this start';
+  return [...catalog.withheld].map((service) => [service, reasonOf(policyKey(service))]);
 }
 
 function* savedEntries(entries: Iterable<Entry>): Generator<string> {
@@ -148,6 +157,10 @@ function toLastKnown(
   const entries = new Map(saved.entries.map(toEntry).map((one) => [one.key, one]));
   const { cluster = '', registry } = saved;
   const at = revision(saved.revision);
+  for (const [service, reason] of saved.withheld) {
+    const key = policyKey(service);
+    entries.set(key, { key, value: '', revision: at, leased: false, rejected: reason });
+  }
   const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: at, cluster, entries } as const;
   const { catalog } = foldEvent(emptyCatalog, snapshot, limits);
   return {
