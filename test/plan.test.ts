@@ -62,7 +62,9 @@ test('a balancer says which commands or which reload a change would need, and ch
     { key: 'services/web', reason: expect.stringContaining('hostz'), lastGoodServes: false },
     { key: 'instances/web/a', reason: expect.any(String), lastGoodServes: true },
   ]);
-  expect(wrong).toMatchObject({ commands: { count: 0 }, reload: { count: 0 } });
+  // The service has no good policy, so it would answer 503.
+  expect(wrong.commands.first).toEqual([expect.stringContaining('maintenance')]);
+  expect(wrong).toMatchObject({ reload: { count: 0 } });
 
   const { revisionApplied, services } = await balancer.status();
   expect({ revisionApplied, services }).toEqual({

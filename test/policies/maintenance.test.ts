@@ -133,6 +133,8 @@ test('a service whose only policy is rejected answers with the page, until the p
   const { balancer } = served;
   balancer.change({ 'services/new': '{"acces":{"allow":["10.0.0.0/8"]}}', 'instances/new/a': address });
   await balancer.applied();
+  // HAProxy 3.4 adds the service before its routes.
+  await until('it is routed', async () => (await ask('new')).status !== 404);
   const { status, body } = await ask('new');
   expect([status, body.includes('<title>Back soon</title>')]).toEqual([503, true]);
   expect(balancer.balancer.status().rejected).toMatchObject([{ key: 'services/new', lastGoodServes: false }]);
