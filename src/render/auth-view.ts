@@ -52,7 +52,8 @@ type JwtView = {
   readonly audience: readonly Place[];
   readonly hasAudience: boolean;
   readonly claims: readonly { readonly acl: string; readonly places: readonly Place[] }[];
-  readonly claimHeaders: JwtAuth['headers'];
+  /** `claimName`: the last name of the path. */
+  readonly claimHeaders: readonly (JwtAuth['headers'][number] & { readonly claimName: string })[];
   readonly hasClaimHeaders: boolean;
 };
 
@@ -71,6 +72,7 @@ export const authNames = [
     'claimHeaders',
     'hasClaimHeaders',
     'claim',
+    'claimName',
   ],
 ] as const;
 
@@ -130,7 +132,7 @@ function jwtView({ algorithm, keys, issuer, audience, leewaySeconds, claims, hea
     audience: audience.length === 0 ? [] : placesOf('aud', audience),
     hasAudience: audience.length > 0,
     claims: claims.map(({ claim, values }, at) => ({ acl: `jwt-claim-${at}`, places: placesOf(claim, values) })),
-    claimHeaders: headers,
+    claimHeaders: headers.map((one) => ({ ...one, claimName: one.claim.slice(one.claim.lastIndexOf('.') + 1) })),
     hasClaimHeaders: headers.length > 0,
   };
 }

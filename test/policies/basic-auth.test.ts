@@ -65,6 +65,18 @@ describe('basic authentication', () => {
     expect((await ask('open')).status).toBe(200);
   });
 
+  test('refuses a header that applications read in several ways, and a password with a NUL', async () => {
+    const { authorization } = as('ada', password).headers;
+    const status = async (text: string) => (await ask('dressed', { headers: { authorization: text } })).status;
+    expect(await status(authorization.replace(' ', '  '))).toBe(200);
+    expect(await status(`${authorization}, Basic eDp5`)).toBe(400);
+    expect(await status(`${authorization} eDp5`)).toBe(400);
+    expect((await ask('dressed', as('ada', `${password}\0zz`))).status).toBe(400);
+    expect((await ask('dressed', as('ada', `${password}\0${'z'.repeat(6000)}`))).status).toBe(400);
+    expect((await ask('dressed', as('ada\0zz', password))).status).toBe(400);
+    expect((await ask('dressed', as('ada', '0 00'))).status).toBe(401);
+  });
+
   test('keeps the password from the application, unless the policy forwards it', async () => {
     const { port } = served.balancer;
     expect((await askEcho(port, { host: 'shop', ...as('ada', password) })).headers).not.toHaveProperty('authorization');

@@ -39,6 +39,7 @@ const served = serveAll(
       ps: jwt({ algorithm: 'PS256' }),
       hs: jwt({ algorithm: 'HS256', keys: 'shared.json' }),
       pem: jwt({ algorithm: 'ES256', keys: 'ec.pem' }),
+      named: jwt({ headers: { 'X-User': 'sub', 'X-Team': 'org.team' } }),
       strict: jwt({
         issuer: 'https://login.example.com/',
         audience: ['shop', 'api'],
@@ -165,6 +166,77 @@ describe('a JWT', () => {
     expect((await askRaw(port, '/', lines)).status).toBe(200);
     expect((await askRaw(port, '/', [...lines, 'Authorization: Bearer forged'])).status).toBe(400);
     expect((await ask('cookie', { headers: { cookie: `token=${token}; token=forged` } })).status).toBe(400);
+  });
+
+  test('is refused if it is in a line that applications read in several ways', async () => {
+    const token = rsa.token(good());
+    const authorized = async (authorization: string) => (await ask('plain', { headers: { authorization } })).status;
+    expect(await authorized(`Bearer  ${token}`)).toBe(200);
+    expect(await authorized(`Bearer ${token}, Bearer forged`)).toBe(400);
+    expect(await authorized(`Bearer ${token},Bearer forged`)).toBe(400);
+    expect(await authorized(`Bearer ${token} forged`)).toBe(400);
+    const withCookie = async (cookie: string) => (await ask('cookie', { headers: { cookie } })).status;
+    expect(await withCookie(`a=b; token=${token}; mytoken=c; token2=d`)).toBe(200);
+    expect(await withCookie(`x="; token=forged; "; token=${token}`)).toBe(400);
+    expect(await withCookie(`x=1 token=forged; token=${token}`)).toBe(400);
+    expect(await withCookie(`x=1, token=forged; token=${token}`)).toBe(400);
+    expect(await withCookie(`token=${token}; x=1,token=forged`)).toBe(400);
+  });
+
+  test('is refused if its times are not plain numbers of seconds', async () => {
+    const at = now() + 600;
+    const of = async (text: string) => [text, await status('plain', rsa.token(text))];
+    for (const text of [
+      ...[`{"exp":-1}`, `{"exp":"${at}"}`, `{"exp":1.9e10}`, `{"exp":1e400}`, `{"exp":true}`, `{"exp":[${at}]}`],
+      ...[`{"exp":{}}`, `{"exp":9999999999999}`, `{"exp":99999999999999999999}`, `{"exp":null}`],
+      ...['-5', '99999999999999999', '9.9e12', '9.9e11', '{}', '[]', 'true', '"1"'].map(
+        (nbf) => `{"exp":${at},"nbf": ${nbf}}`,
+      ),
+    ]) {
+      expect(await of(text)).toEqual([text, 401]);
+    }
+    for (const text of [`{"exp":${at}}`, `{"exp" : ${at}.5,"nbf":1700000000.25}`, `{"exp":32503680000,"nbf":0}`]) {
+      expect(await of(text)).toEqual([text, 200]);
+    }
+  });
+
+  test('gives only texts and whole numbers to the application, exactly as they are', async () => {
+    const { port } = served.balancer;
+    const user = async (more: object) =>
+      (await askEcho(port, { host: 'named', ...bearer(rsa.token(good(more))) })).headers['x-user'];
+    expect(await user({ sub: 1234567 })).toBe('1234567');
+    expect(await user({ sub: 1234568 })).toBe('1234568');
+    expect(await user({ sub: 999999999999999 })).toBe('999999999999999');
+    expect(await user({ sub: 0 })).toBe('0');
+    expect(await user({ sub: 'true' })).toBe('true');
+    expect(await user({ sub: '00000001' })).toBe('00000001');
+    expect(await user({ sub: 'Ada Lovelace, x="{1}" é' })).toBe(
+      Buffer.from('Ada Lovelace, x="{1}" é').toString('latin1'),
+    );
+    expect(await user({ sub: undefined, act: { sub: 'eve' } })).toBeUndefined();
+
+    const refused = [
+      '',
+      ' ada',
+      'ada ',
+      '\t',
+      'a\u0000b',
+      '\u0000',
+      'a\u007fb',
+      'a\nb',
+      '[1]',
+      `${'a'.repeat(6000)}\n`,
+    ];
+    for (const sub of [...refused, true, false, 1.5, 1234567.5, -1, 1e21, 1e15, [], ['a'], {}, { a: 1 }]) {
+      for (const more of [{ sub }, { sub: 'ada', org: { team: sub } }]) {
+        expect([more, await status('named', rsa.token(good(more)))]).toEqual([more, 403]);
+      }
+    }
+    expect(await status('named', rsa.token(good({ org: { team: 7 } })))).toBe(200);
+  });
+
+  test('may not have a NUL in the id of its key', async () => {
+    expect(await status('plain', rsa.token(good(), { kid: 'rsa-1\u0000zz' }))).toBe(401);
   });
 
   test('is answered with 503 while the keys are not known', async () => {

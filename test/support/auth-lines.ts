@@ -17,7 +17,7 @@ const parts: Readonly<Record<string, string>> = {
   TOKEN: '(?:http_auth_bearer|req\\.cook\\([A-Za-z0-9_][A-Za-z0-9._-]{0,63}\\))',
   DECODED: '(?:,ub64dec)?',
   UNLESS_KNOWN: '(?: if !\\{ var\\(txn\\.jwt_ok\\) -m found \\})?',
-  MANY: '\\{ req\\.(?:fhdr_cnt\\(authorization\\)|cook_cnt\\([A-Za-z0-9_][A-Za-z0-9._-]{0,63}\\)) gt 1 \\}',
+  CLAIM_NAME: '[A-Za-z_][A-Za-z0-9_-]*',
   ANSWER:
     'http-request return status (?:400|401|403|503) content-type text/plain(?: hdr Cache-Control no-store)?(?: hdr WWW-Authenticate Bearer(?:\\\\ error=\\\\"invalid_token\\\\")?)? string "[a-zA-Z ]+\\\\n"',
 };
@@ -48,7 +48,10 @@ http-request set-header <HEADER> %[ssl_c_der,base64] if { ssl_c_used }
 const forms = `
 http-request del-header ^<ANY_SPELLING>$ -m reg
 http-request del-header Authorization
-<ANSWER> if <MANY>
+<ANSWER> if { req.fhdr_cnt(authorization) gt 1 } || { req.fhdr(authorization) -m sub , } || { req.fhdr(authorization),word(3,\\ ) -m len gt 0 }
+<ANSWER> if { req.cook_cnt(<COOKIE>) gt 1 } || { req.fhdr(cookie) -m sub \\" } || { req.fhdr(cookie) -m reg [^;[:space:]][[:space:]]+<COOKIE>[[:space:]]*=|,[[:space:]]*<COOKIE>[[:space:]]*= }
+http-request set-var(txn.auth_hex) req.fhdr(authorization),word(2,\\ ),b64dec,hex
+<ANSWER> if { var(txn.auth_hex) -m found } !{ req.fhdr(authorization),word(2,\\ ),b64dec,concat(),hex,strcmp(txn.auth_hex) -m int 0 }
 http-request set-var(txn.auth_user) http_auth_user
 http-request set-var(txn.auth_stored) str(users:<FILE>/),concat(,txn.auth_user),map_str(<MAP>)
 http-request set-var(txn.auth_salt) var(txn.auth_stored),field(1,.)
@@ -71,6 +74,10 @@ http-request set-var(txn.jwt_new) bool(true) if !{ var(txn.jwt_ok) -m found } { 
 <ANSWER>
 <ANSWER> if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_new) -m found } !{ str(keys:<FILE>/),map_str(<MAP>) -m found }
 <ANSWER> if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt) -m found }
+http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } { var(txn.jwt_id) -m reg [[:cntrl:]] }
+http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } { var(txn.jwt_body) -m reg \\"(exp|nbf)\\"[[:space:]]*:[[:space:]]*([-tf{[]|[0-9.]+[eE]) }
+http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_body),json_query('$.exp','int'),hex -m reg ^000000[0-9A-D] }
+http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } { var(txn.jwt_body),json_query('$.nbf') -m found } !{ var(txn.jwt_body),json_query('$.nbf','int'),hex -m reg ^000000[0-9A-D] }
 http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_body),json_query('$.exp','int'),sub(txn.jwt_now),add(<NUMBER>) -m int gt 0 }
 http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } { var(txn.jwt_body),json_query('$.nbf','int'),sub(txn.jwt_now) -m int gt <NUMBER> }
 http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_body),json_query('$.iss') -m str <TEXT> }
@@ -79,11 +86,13 @@ http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } !jwt-audien
 <ANSWER> if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_new) -m found }
 acl jwt-claim-<NUMBER> var(txn.jwt_body),json_query('$.<CLAIM>') -m str <TEXTS>
 <ANSWER> if !{ var(txn.jwt_ok) -m found } !jwt-claim-<NUMBER>
-http-request track-sc1 var(txn.jwt_seen) table _<POLICY>-tokens if !{ var(txn.jwt_ok) -m found }
-http-request sc-set-gpt0(1) var(txn.jwt_body),json_query('$.exp','int'),add(<NUMBER>) if !{ var(txn.jwt_ok) -m found }
-http-request unset-var(txn.jwt_claim)
-http-request set-var(txn.jwt_claim) var(txn.jwt_body),json_query('$.<CLAIM>')
-<ANSWER> if { var(txn.jwt_claim) -m reg [[:cntrl:]] }
+http-request track-sc0 var(txn.jwt_seen) table _<POLICY>-tokens if !{ var(txn.jwt_ok) -m found }
+http-request sc-set-gpt0(0) var(txn.jwt_body),json_query('$.exp','int'),add(<NUMBER>) if !{ var(txn.jwt_ok) -m found }
+http-request unset-var(txn.jwt_claim)<UNLESS_KNOWN>
+http-request set-var(txn.jwt_claim) var(txn.jwt_body),json_query('$.<CLAIM>','int')<UNLESS_KNOWN>
+http-request set-var(txn.jwt_text) var(txn.jwt_claim),concat(),hex if !{ var(txn.jwt_ok) -m found }
+<ANSWER> if !{ var(txn.jwt_ok) -m found } { var(txn.jwt_claim) -m reg ^$|^[[:space:]]|[[:space:]]$|[[:cntrl:]]|^[[] }
+<ANSWER> if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_claim),hex,strcmp(txn.jwt_text) -m int 0 } { var(txn.jwt_body) -m reg \\"<CLAIM_NAME>\\"[[:space:]]*:[[:space:]]*([-tf{[]|[0-9]+[.eE]|[0-9]{16}|\\"[^\\"]*[\\\\\\\\]u00) }
 http-request set-header <HEADER> %[var(txn.jwt_claim)] if { var(txn.jwt_claim) -m found }
 `;
 

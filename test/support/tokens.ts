@@ -4,10 +4,12 @@ import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:cryp
 export type Signer = {
   readonly jwk: Readonly<Record<string, unknown>>;
   readonly pem: string;
-  readonly token: (claims: object, header?: object) => string;
+  /** `claims`: as a string, the JSON itself. */
+  readonly token: (claims: object | string, header?: object) => string;
 };
 
-const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+const part = (value: object | string): string =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 
 /** Signs with a shared secret, whatever the secret was meant for. */
 export function sharedToken(secret: Buffer | string, claims: object, header: object): string {
