@@ -86,7 +86,9 @@ describe('a policy is refused with the field and the reason', () => {
     [{ tls: { verify: false, ca: 'ca.pem' } }, 'tls: ca has no effect with "verify": false'],
     [{ tls: { name: '10.0.0.1' } }, 'tls.name: "10.0.0.1" is not a host name'],
     [{ proxyProtocol: true }, 'proxyProtocol: expected ('],
-    [{ preferZone: 'eu' }, 'preferZone: expected boolean'],
+    [{ preferZone: 'eu' }, 'preferZone: expected true or false'],
+    [{ hosts: 'shop.test' }, 'hosts: expected a list, not a string'],
+    [{ hosts: { a: 1 } }, 'hosts: expected a list, not an object'],
   ])('%j', (policy, reason) => {
     expect(reasonFor(policy)).toContain(reason);
   });

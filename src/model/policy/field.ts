@@ -72,6 +72,15 @@ export function describeIssue({ kind, type, message, expected, received }: v.Bas
   if (kind !== 'schema' || expected === null) return message;
   const oneOf = type === 'picklist' || type === 'literal' || type === 'variant' || type === 'union';
   const text = oneOf ? quote(received.slice(1, -1)) : 'a string';
-  const what = received.startsWith('"') ? text : quote(received).slice(1, -1);
-  return `expected ${expected}, not ${what}`;
+  const what = received.startsWith('"') ? text : (typeNames.get(received) ?? quote(received).slice(1, -1));
+  return `expected ${typeNames.get(expected) ?? expected}, not ${what}`;
 }
+
+/** The types of JSON, by the names that valibot gives them. */
+const typeNames: ReadonlyMap<string, string> = new Map([
+  ['Array', 'a list'],
+  ['Object', 'an object'],
+  ['string', 'a string'],
+  ['number', 'a number'],
+  ['boolean', 'true or false'],
+]);

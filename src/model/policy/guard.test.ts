@@ -22,7 +22,7 @@ describe("a service's own guard", () => {
   test.each([
     ['on', 'guard: expected "off", not "on"'],
     [true, 'guard: expected "off", not true'],
-    [{ share: 0.5 }, 'guard.share: expected string, not 0.5'],
+    [{ share: 0.5 }, 'guard.share: expected a string, not 0.5'],
     [{ share: '101%' }, 'guard.share: "101%" is not 0% to 100%'],
     [{ minimum: 0 }, 'guard.minimum: it is not a whole number from 1 to 999999'],
     [{ hold: '100ms' }, 'guard.hold: it is not between 1s and 24h'],
