@@ -38,6 +38,10 @@ function kindOfOther(path: string): FileKind {
 /** Whether the text of a document declares an area, perhaps without entries. */
 export const namesArea = (text: string): boolean => yamlArea.test(text) || jsonArea.test(text);
 
+/** Whether the path, in a folder of declarations, is that of a key in a tree of keys: not of a file such as services/OWNERS. */
+export const isKeyPath = (path: string): boolean =>
+  /^(?:(?:services|claims)\/[a-z0-9*][a-z0-9_-]*|(?:instances|overrides)\/[^/]+\/[a-z0-9*][a-z0-9_-]*)$/.test(path);
+
 /** Whether the text seems to declare entries: it names an area at its top level. */
 function declaresArea(path: string, text: string): boolean {
   if (!isJson(path)) return yamlArea.test(text);

@@ -56,8 +56,12 @@ keys:
     const text = '{\n\t"$schema": "./pointsman.schema.json",\n\t"services": {"web": {"split": {"2": 1, "1": 9}}}\n}\n';
     expect(problems(text, 'a.json')).toEqual([]);
     expect(values(text, 'a.json')).toEqual({ 'services/web': '{"split":{"2":1,"1":9}}' });
-    expect(problems('{"services": {"web": {},}}', 'a.json')).toEqual(['a.json:1:25: it is not JSON']);
-    expect(problems('services: {}', 'a.json')).toEqual(['a.json:1:1: it is not JSON']);
+    expect(problems('{"services": {"web": {},}}', 'a.json')).toEqual([
+      'a.json:1:25: it is not JSON: "}" is not expected here',
+    ]);
+    expect(problems('services: {}', 'a.json')).toEqual(['a.json:1:1: it is not JSON: "s" is not expected here']);
+    expect(problems('{"services": {', 'a.json')).toEqual(['a.json:1:15: it is not JSON: its end is missing']);
+    expect(problems(' ', 'a.json')).toEqual(['a.json:1:1: it is not JSON: it is empty']);
   });
 
   test('keeps numbers as they are written, and values that are texts', () => {
@@ -114,7 +118,7 @@ describe('what is wrong with a file is told with its place', () => {
     ['keys: {a: !!binary "?"}', '1:20: it is not base64'],
     ['keys: {a: "\\udc80"}', '1:11: it contains half of a surrogate pair, which is no character (use !!binary for bytes)'],
     ['services: {web: {maxconn: .inf}}', '1:27: ".inf" is no value that JSON has (quote it to make it a string)'],
-    ['services: {web: !secret x}', '1:17: it is not YAML that pointsman reads: Unresolved tag: !secret'],
+    ['services: {web: !secret x}', '1:17: the tag !secret has no meaning for pointsman (remove it, or quote the value if the tag belongs to the text)'],
     ['services: {web: *a}', '1:17: no anchor &a is above this alias'],
     ['services: {web: {<<: 1}}', '1:22: a merge key (<<) takes a mapping, or a list of mappings'],
     ['services: {[1]: {}}', '1:12: a name has to be a word'],

@@ -1,4 +1,4 @@
-import { type Document, isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
+import { type Document, isMap, isScalar, isSeq, type Node, type YAMLError, type YAMLMap } from 'yaml';
 import { declaredAreas, isDeclaredArea, levelsOf } from '../model/declared-area.ts';
 import { jsonFlawAt } from '../model/json.ts';
 import { didYouMean } from '../model/nearest.ts';
@@ -38,12 +38,19 @@ export function parseDeclarations(file: string, text: string): Declarations {
     // The parser reports more errors that follow from the first.
     const [error] = [...document.errors, ...document.warnings.filter(({ code }) => code === 'TAG_RESOLVE_FAILED')];
     if (error === undefined) readDocument(source, document);
-    else {
-      const what = `it is not YAML that pointsman reads: ${error.message.replace(/\s+/g, ' ')}`;
-      source.problems.push(problemAt(file, at(error.pos[0]), what));
-    }
+    else source.problems.push(problemAt(file, at(error.pos[0]), ...describeYamlError(error)));
   }
   return source;
+}
+
+/** The problem, and a hint. */
+function describeYamlError({ code, message }: YAMLError): [string, string?] {
+  const tag = code === 'TAG_RESOLVE_FAILED' ? /^Unresolved tag: (\S+)/.exec(message)?.[1] : undefined;
+  if (tag === undefined) return [`it is not YAML that pointsman reads: ${message.replace(/\s+/g, ' ')}`];
+  return [
+    `the tag ${tag} has no meaning for pointsman`,
+    'remove it, or quote the value if the tag belongs to the text',
+  ];
 }
 
 function flawOfJson(file: string, text: string): Problem | undefined {
@@ -51,11 +58,11 @@ function flawOfJson(file: string, text: string): Problem | undefined {
     JSON.parse(text);
     return undefined;
   } catch (error) {
-    return problemAt(
-      file,
-      text.trim() === '' ? beginning : placeOfIndex(text, jsonFlawAt(text, error)),
-      'it is not JSON',
-    );
+    if (text.trim() === '') return problemAt(file, beginning, 'it is not JSON: it is empty');
+    const index = jsonFlawAt(text, error);
+    const char = String.fromCodePoint(text.codePointAt(index) ?? 0);
+    const why = index >= text.trimEnd().length ? 'its end is missing' : `${quote(char)} is not expected here`;
+    return problemAt(file, placeOfIndex(text, index), `it is not JSON: ${why}`);
   }
 }
 

@@ -137,3 +137,22 @@ test('a pipe in a folder, named as declarations are, is refused before it is rea
     where: join(folder, 'pipe.yaml'),
   });
 });
+
+test('a file of a tree of keys in a folder of declarations is refused: --prune would remove its key', async () => {
+  const folder = await folderOf({ 'a.yaml': 'services: {api: {}}', 'services/OWNERS': 'ops', 'services/web': '{}' });
+  await expect(readDeclarations([folder])).rejects.toMatchObject({
+    code: 'usage',
+    message: 'this folder has declarations, so a file without an ending declares nothing',
+    where: join(folder, 'services/web'),
+    hint: 'name it web.json, or remove it',
+  });
+});
+
+test('a file that is given twice is one problem', async () => {
+  const folder = await folderOf({ 'a.yaml': 'services: {api: {}, web: {}}' });
+  const file = join(folder, 'a.yaml');
+  expect((await read([file, file])).problems).toEqual(['a.yaml:1:12: this file is given twice']);
+  await expect(readDeclarations([join(folder, 'none.yaml')])).rejects.toMatchObject({
+    message: 'it cannot be read: no such file or directory',
+  });
+});

@@ -1,13 +1,13 @@
 import { readdir, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { basename, join, relative, sep } from 'node:path';
 import { describe, Fault } from '../model/fault.ts';
 import { showKey } from '../model/parsed.ts';
 import { type Problem, placeOfIndex, problemAt } from '../model/problem.ts';
 import { rawText } from '../model/raw-text.ts';
 import { mostValueBytes, withoutFinalNewline } from '../registry/directory/value-file.ts';
-import type { Declared, ReadDeclarations } from './declared.ts';
+import type { Declared, Place, ReadDeclarations } from './declared.ts';
 import { entryOfFile } from './entry-file.ts';
-import { type FileKind, kindOfOperand, kindsInFolder, namesArea } from './file-kind.ts';
+import { type FileKind, isKeyPath, kindOfOperand, kindsInFolder, namesArea } from './file-kind.ts';
 import { firstAt, parseDeclarations } from './parse-declarations.ts';
 import { readBounded } from './read-bounded.ts';
 
@@ -48,14 +48,22 @@ export async function readDeclarations(
     }
   }
   const declared = new Map<string, Declared>();
+  const repeated = new Set<string>();
   const problems = all.flatMap((one) => one.problems);
   for (const entry of all.flatMap((one) => one.declared)) {
     const first = declared.get(entry.key);
     if (first === undefined) declared.set(entry.key, entry);
-    else problems.push(problemOfTwo(entry, first));
+    else if (!isSamePlace(entry.place, first.place)) problems.push(problemOfTwo(entry, first));
+    else if (!repeated.has(entry.place.file)) {
+      repeated.add(entry.place.file);
+      problems.push(problemAt(entry.place.file, entry.place, 'this file is given twice'));
+    }
   }
   return { declared: [...declared.values()], problems, namesArea: all.some((one) => one.namesArea) };
 }
+
+const isSamePlace = (one: Place, other: Place): boolean =>
+  one.file === other.file && one.line === other.line && one.column === other.column;
 
 const problemOfTwo = ({ key, place }: Declared, first: Declared): Problem =>
   problemAt(place.file, place, `${showKey(key)} is declared twice`, firstAt(first.place));
@@ -66,7 +74,16 @@ async function readFolder(folder: string, budget: Budget): Promise<readonly Read
     const path = relative(folder, file).split(sep).join('/');
     texts.set(path, (await readText(file, budget)).text);
   }
-  return [...kindsInFolder(texts)].map(([path, kind]) =>
+  const kinds = kindsInFolder(texts);
+  const unread = [...texts.keys()].find((path) => !kinds.has(path) && isKeyPath(path));
+  if (unread !== undefined) {
+    const what = 'this folder has declarations, so a file without an ending declares nothing';
+    throw new Fault('usage', what, {
+      where: join(folder, unread),
+      hint: `name it ${basename(unread)}.json, or remove it`,
+    });
+  }
+  return [...kinds].map(([path, kind]) =>
     declarationsIn({ file: join(folder, path), text: texts.get(path) ?? '' }, kind),
   );
 }
@@ -89,16 +106,21 @@ async function filesIn(folder: string): Promise<readonly string[]> {
 
 const isDeclarationName = (name: string): boolean => /\.(?:ya?ml|json)$/.test(name);
 
+function unreadable(path: string, cause: unknown): Fault {
+  // Node names the path too.
+  return new Fault('usage', `it cannot be read: ${describe(cause).replace(`: ${path}`, '')}`, { where: path, cause });
+}
+
 async function statOf(path: string) {
   return stat(path).catch((cause: unknown) => {
-    throw new Fault('usage', `it cannot be read: ${describe(cause)}`, { where: path, cause });
+    throw unreadable(path, cause);
   });
 }
 
 async function readText(file: string, budget: Budget): Promise<TextFile> {
   budget.check(file, (await statOf(file)).size);
   const bytes = await readBounded(file, mostFileBytes).catch((cause: unknown) => {
-    throw new Fault('usage', `it cannot be read: ${describe(cause)}`, { where: file, cause });
+    throw unreadable(file, cause);
   });
   if (bytes === undefined) throw new Fault('usage', `it has more than ${mostFileBytes} bytes`, { where: file });
   budget.take(file, bytes.length);
