@@ -59,7 +59,7 @@ export const applyCommand = declareCommand({
       'DURATION',
       durationWord(0, 86_400_000),
       '30s',
-      'how long to wait for the balancers; then it ends with 1 and names those that do not serve it',
+      'how long to wait for the balancers after the write; then it ends with 1 and names those that do not serve it',
       { flagOnly: true },
     ),
     noWait: onOff('do not wait for the balancers'),
