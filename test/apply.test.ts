@@ -210,6 +210,12 @@ test('--no-wait writes, and says nothing about the balancers', async () => {
   expect(report).not.toHaveProperty('served');
 });
 
+test('apply --json prints what is wrong with a path, too', async () => {
+  const nowhere = await runPointsman(['apply', '--registry', 'dir:/nowhere', '--json', '/nowhere/a.yaml']);
+  expect(nowhere).toMatchObject({ code: 2, stderr: [] });
+  expect(json(nowhere.stdout)).toMatchObject({ written: false, problems: [{ where: '/nowhere/a.yaml' }] });
+});
+
 test('a key that is a value and a folder is refused before anything is written where keys are files', async () => {
   const { declare, apply, registry, values } = await start('folder');
   const file = await declare('keys:\n  a: x\n  a/b: y\n');

@@ -86,6 +86,12 @@ test('policy set refuses what is wrong, and writes nothing', async () => {
     code: 2,
     stderr: [expect.stringContaining('"hostz" is not a field of a policy (did you mean hosts?)')],
   });
+  const asJson = await policy('set', 'hostz=["a"]', '--json');
+  expect(asJson).toMatchObject({ code: 2, stderr: [] });
+  expect(JSON.parse(asJson.stdout[0] ?? '')).toMatchObject({
+    key: 'services/web',
+    problems: [{ what: expect.stringContaining('"hostz" is not a field of a policy') }],
+  });
   expect((await policy('set', 'maxconn=many')).stderr).toEqual([expect.stringContaining('maxconn')]);
   expect((await policy('set', 'timeouts.idle=7s')).code).toBe(2);
   expect((await policy('set')).code).toBe(2);

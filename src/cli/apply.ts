@@ -1,9 +1,9 @@
 import { describeFailure, type FleetProgress } from '../apply/await-fleet.ts';
 import { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
-import { describeProblem, type Problem } from '../model/problem.ts';
+import { describeProblem, type Problem, problemOf } from '../model/problem.ts';
 import { type ApplySettings, applyCommand } from '../settings/apply.ts';
-import { applyDeclared, readChecked } from './apply-declared.ts';
+import { applyDeclared, type Checked, readChecked } from './apply-declared.ts';
 import {
   type ApplyReport,
   describeBalancers,
@@ -26,7 +26,10 @@ export async function run(invocation: Invocation): Promise<number> {
   if (settings.watch) return (await import('./apply-watch.ts')).watchDeclared(invocation, settings);
   const checked = await whileWaiting('checking; HAProxy validates a configuration of it', () =>
     readChecked(invocation, settings.options),
-  );
+  ).catch((error: unknown) => {
+    if (settings.json && error instanceof Fault && error.code === 'usage') return problemsAlone([problemOf(error)]);
+    throw error;
+  });
   if (checked.problems.length > 0) return refuse(checked.problems, settings);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log), { decoding: 'raw' });
   const { signal, dispose } = abortOnSignal();
@@ -44,6 +47,8 @@ export async function run(invocation: Invocation): Promise<number> {
     await registry.close();
   }
 }
+
+const problemsAlone = (problems: readonly Problem[]): Checked => ({ declared: [], problems, notes: [] });
 
 /** Nothing was written. */
 function refuse(problems: readonly Problem[], { json, options }: ApplySettings): number {

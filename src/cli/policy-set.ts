@@ -3,16 +3,27 @@ import type { Declared } from '../declarations/declared.ts';
 import { entryOfFile } from '../declarations/entry-file.ts';
 import { readDeclarations } from '../declarations/read-declarations.ts';
 import { Fault } from '../model/fault.ts';
+import { problemOf } from '../model/problem.ts';
 import { type FieldEdit, parseFieldEdit, withFields } from '../operate/policy-fields.ts';
 import type { PolicyContext } from './policy-context.ts';
 import { readPolicy } from './policy-context.ts';
-import { checkPolicy, printProblems, type WrittenPolicy, writeAndTell } from './policy-write.ts';
+import { checkPolicy, refuse, type WrittenPolicy, writeAndTell } from './policy-write.ts';
 import { readStandardInput } from './standard-input.ts';
 
 const attempts = 10;
 
 /** `pointsman policy set SERVICE FIELD=VALUE…`, `--file FILE` or `-`. */
 export async function setPolicy(context: PolicyContext, fields: readonly string[]): Promise<number> {
+  try {
+    return await checkAndSet(context, fields);
+  } catch (error) {
+    // Nothing was written, so nothing was printed.
+    if (!context.settings.json || !(error instanceof Fault) || error.code !== 'usage') throw error;
+    return refuse(context, [problemOf(error)]);
+  }
+}
+
+async function checkAndSet(context: PolicyContext, fields: readonly string[]): Promise<number> {
   const { invocation, registry, key, settings } = context;
   const file = fields.length === 1 && fields[0] === '-' ? '-' : settings.file;
   const whole = file === undefined ? undefined : await readPolicyFile(file, key);
@@ -21,7 +32,7 @@ export async function setPolicy(context: PolicyContext, fields: readonly string[
     const { entry } = await readPolicy(registry, key);
     const wanted = whole ?? entryOfFile({ file: key, key, text: edited(entry?.value, edits, key) });
     const { problems, notes } = await checkPolicy(invocation, [wanted]);
-    if (problems.length > 0) return printProblems(problems);
+    if (problems.length > 0) return refuse(context, problems);
     const same = entry !== undefined && isSameValue(key, entry.value, wanted.value);
     const revision = same ? undefined : await registry.replace(key, wanted.value, entry?.revision);
     // Somebody else changed it meanwhile: their change is read, and these fields are set in it.

@@ -28,8 +28,10 @@ export async function checkPolicy(
   );
 }
 
-export function printProblems(problems: readonly Problem[]): number {
-  for (const problem of problems) print(`pointsman: ${printable(describeProblem(problem))}\n`, process.stderr);
+/** Nothing was written. */
+export function refuse({ service, key, settings }: PolicyContext, problems: readonly Problem[]): number {
+  if (settings.json) printJson({ service, key, problems });
+  else for (const problem of problems) print(`pointsman: ${printable(describeProblem(problem))}\n`, process.stderr);
   return misused;
 }
 
