@@ -76,7 +76,7 @@ export const heldReason = 'the registry no longer has it, and it is held';
 export const mostDraining = 5000;
 export const mostUnproven = 2000;
 export const mostUnrouted = 100;
-export const mostConflicts = 100;
+const mostConflicts = 100;
 const mostUntold = 100;
 /** Any service, in the counts of refusals that are not listed. */
 export const anyService = '*';
