@@ -107,4 +107,6 @@ test('a request with an absolute URI is answered with 400 if no Host header has 
     expect([lines, await ask(lines)]).toEqual([lines, expect.stringMatching(/^HTTP\/1\.[01] 400 /)]);
   expect(await ask('GET http://shop.example.com/admin HTTP/1.1\r\nHost: shop.example.com')).toContain('"name":"admin"');
   expect(await ask('OPTIONS * HTTP/1.0')).toContain('"name":"site"');
+  expect(await ask('GET * HTTP/1.0')).toContain(' 400 ');
+  expect(await ask('GET * HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close')).toContain(' 400 ');
 });

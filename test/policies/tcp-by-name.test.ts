@@ -144,6 +144,21 @@ describe('services on one port', () => {
     );
   });
 
+  test('get none from a client whose first message takes more than 10 s', async () => {
+    const socket = connectTcp(shared ?? 0, '127.0.0.1');
+    const closed = new Promise((resolve) => socket.on('close', () => resolve('closed')));
+    socket.on('error', () => undefined);
+    // The beginning of a ClientHello of 512 bytes, a byte at a time.
+    const parts = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, ...new Array<number>(200).fill(7)];
+    const sending = setInterval(() => socket.write(Buffer.from([parts.shift() ?? 0])), 500);
+    const deadline = setTimeout(() => socket.destroy(new Error('still open')), 25_000);
+    socket.on('error', (error) => expect(error.message).not.toBe('still open'));
+    expect(await closed).toBe('closed');
+    clearInterval(sending);
+    clearTimeout(deadline);
+    expect(parts.length).toBeGreaterThan(160);
+  }, 40_000);
+
   test('get them by the protocol that the client offers first', async () => {
     const servername = 'db.example.com';
     expect(await reaches(shared, { servername, ALPNProtocols: ['acme-tls/1'] })).toBe('acme');

@@ -87,6 +87,8 @@ describe('the client of a request', () => {
     ['an IPv6 address', '2001:db8:1::7', '2001:db8:1::7'],
     ['an IPv6 address behind an IPv6 proxy', '198.51.100.1, 2001:db8:1::7,2001:db8:f::1', '2001:db8:1::7'],
     ['an address with its port', '203.0.113.7:4711', '203.0.113.7'],
+    ['the proxy, if only a part of the value is in brackets', '[2001:db8:1::7]x', proxy],
+    ['the proxy, if no address is in the brackets', '[proxy]', proxy],
     ['the proxy, if it names none', undefined, proxy],
     ['the proxy, if it names no address', 'unknown', proxy],
     ['the proxy, if what it adds is no address', '203.0.113.7, x', proxy],
@@ -97,6 +99,21 @@ describe('the client of a request', () => {
     const { headers } = await through(forwardedFor);
     const given = forwardedFor === undefined ? [] : [forwardedFor];
     expect(headers).toMatchObject({ 'x-real-ip': client, 'x-forwarded-for': [...given, proxy].join(', ') });
+  });
+
+  test.each([
+    ['[2001:db8:1::7]', '2001:db8:1::7'],
+    ['[2001:db8:1::7]:4711', '2001:db8:1::7'],
+    ['198.51.100.1, [2001:db8:1::7]:4711, [2001:db8:f::1]:80', '198.51.100.1,2001:db8:1::7,2001:db8:f::1'],
+  ])('is an IPv6 address in brackets, which servers get without them: %s', async (forwardedFor, written) => {
+    const { headers } = await through(forwardedFor);
+    expect(headers).toMatchObject({ 'x-real-ip': '2001:db8:1::7', 'x-forwarded-for': `${written}, ${proxy}` });
+    const denied = await exchange(served.balancer.port, {
+      host: 'inside',
+      from: proxy,
+      headers: { 'X-Forwarded-For': forwardedFor },
+    });
+    expect(denied.status).toBe(403);
   });
 
   test('is in several headers as in one', async () => {
