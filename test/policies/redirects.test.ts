@@ -88,6 +88,7 @@ test.each([
   ['c.example.com', '/app/x/8', '/8/x'],
   ['c.example.com', '/app/x/7?q', '/x?q'],
   ['c.example.com', '/app/a/b', '/a/b'],
+  ['c.example.com', '/app/lift//b', '/b'],
   ['o.example.com', '/a%62', '/%25bb'],
 ])('the server gets %s%s as %s', async (host, path, expected) => {
   expect(await ask(host, path)).toBe(expected);
