@@ -105,30 +105,6 @@ test('keys of tokens change by one reload, and a key that was removed counts no 
   expect(await ask('web', tokens[0])).toBe(401);
 });
 
-test('an issuer that changes its keys all the time gets five reloads, and then waits as a service does', async () => {
-  const { write, writeService, balancer } = await start();
-  const signers = Array.from({ length: 7 }, (_, at) => makeSigner('ES256', `key-${at}`));
-  const [first] = signers;
-  const set = (count: number) => JSON.stringify({ keys: signers.slice(0, count).map(({ jwk }) => jwk) });
-  await write('issuer.json', set(1));
-  await writeService('web', { jwt: { algorithm: 'ES256', keys: 'issuer.json' } });
-  const { running, ask, reloads } = await balancer();
-  const status = (signer: Signer | undefined) =>
-    ask('web', `Bearer ${signer?.token({ exp: Math.floor(Date.now() / 1000) + 600 })}`);
-  for (let count = 2; count <= 6; count += 1) {
-    await write('issuer.json', set(count));
-    await until(`key ${count} counts`, async () => (await status(signers[count - 1])) === 200);
-  }
-  await write('issuer.json', set(7));
-  await running.logged('reload-paced', ({ reason }) => String(reason).startsWith('changes of public keys'));
-  expect(reloads()).toBe(5);
-  expect(await status(first)).toBe(200);
-  expect(await status(signers[6])).toBe(401);
-  // The reload that another change needs loads the key, too.
-  await writeService('web', { jwt: { algorithm: 'ES256', keys: 'issuer.json', leeway: '7s' } });
-  await until('the last key counts', async () => (await status(signers[6])) === 200);
-});
-
 test('keys are fetched from an address and followed, and the last ones count while the issuer is away', async () => {
   const { scenario, folder, write, writeService, balancer } = await start();
   const authority = await makeAuthority(join(scenario.dir, 'authority'));

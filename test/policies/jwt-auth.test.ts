@@ -175,6 +175,9 @@ describe('a JWT', () => {
     expect(await authorized(`Bearer ${token}, Bearer forged`)).toBe(400);
     expect(await authorized(`Bearer ${token},Bearer forged`)).toBe(400);
     expect(await authorized(`Bearer ${token} forged`)).toBe(400);
+    // HAProxy takes no comma within quotes for the end of a value.
+    expect(await authorized(`Bearer ${token}", Bearer forged"`)).toBe(400);
+    expect(await authorized(`Bearer "${token}, Bearer forged"`)).toBe(400);
     const withCookie = async (cookie: string) => (await ask('cookie', { headers: { cookie } })).status;
     expect(await withCookie(`a=b; token=${token}; mytoken=c; token2=d`)).toBe(200);
     expect(await withCookie(`x="; token=forged; "; token=${token}`)).toBe(400);

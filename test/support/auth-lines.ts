@@ -48,7 +48,7 @@ http-request set-header <HEADER> %[ssl_c_der,base64] if { ssl_c_used }
 const forms = `
 http-request del-header ^<ANY_SPELLING>$ -m reg
 http-request del-header Authorization
-<ANSWER> if { req.fhdr_cnt(authorization) gt 1 } || { req.fhdr(authorization) -m sub , } || { req.fhdr(authorization),word(3,\\ ) -m len gt 0 }
+<ANSWER> if { req.hdr_cnt(authorization) gt 1 } || { req.fhdr(authorization),word(3,\\ ) -m len gt 0 }
 <ANSWER> if { req.cook_cnt(<COOKIE>) gt 1 } || { req.fhdr(cookie) -m sub \\" } || { req.fhdr(cookie) -m reg [^;[:space:]][[:space:]]+<COOKIE>[[:space:]]*=|,[[:space:]]*<COOKIE>[[:space:]]*= }
 http-request set-var(txn.auth_hex) req.fhdr(authorization),word(2,\\ ),b64dec,hex
 <ANSWER> if { var(txn.auth_hex) -m found } !{ req.fhdr(authorization),word(2,\\ ),b64dec,concat(),hex,strcmp(txn.auth_hex) -m int 0 }
