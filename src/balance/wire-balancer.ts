@@ -202,7 +202,7 @@ async function wireTls(
       keys: baseSettings.authKeys,
       kept: secretsKept,
       logger,
-      onReload: (file) => balancer().reloadFor(file, 'key'),
+      onReload,
     },
     named: () => secretFilesOf(balancer().effective.requested.catalog),
     onChange: () => secretsUpkeep.look(),

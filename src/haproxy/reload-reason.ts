@@ -22,8 +22,6 @@ export type ReloadReason =
   | { readonly kind: 'many-routes'; readonly services: readonly ServiceName[] }
   /** A file that the configuration names changed, and is read at a reload only. */
   | { readonly kind: 'file'; readonly file: string }
-  /** The same of a public key for tokens. An issuer can change its keys at any time. */
-  | { readonly kind: 'key'; readonly file: string }
   /** More retired servers than this are in HAProxy, most of them of these services. Only a reload removes them. */
   | { readonly kind: 'retired'; readonly more: number; readonly services: readonly ServiceName[] }
   /** The reload before it failed, and the next one cannot fail without harm before one succeeds. */
@@ -49,7 +47,6 @@ export function servicesOf(reason: ReloadReason): readonly ServiceName[] {
       return reason.services;
     case 'start':
     case 'file':
-    case 'key':
     case 'restore':
     case 'no-reuse':
     case 'drift':
@@ -88,7 +85,6 @@ export function describeReason(reason: ReloadReason): string {
     case 'many-routes':
       return `many routes of ${firstOf(reason.services)} changed at once`;
     case 'file':
-    case 'key':
       return `${reason.file} changed`;
     case 'no-reuse':
       return `${reason.servers} servers that were added at run time reuse no connection in this HAProxy until a reload`;

@@ -288,9 +288,9 @@ export class Balancer {
   }
 
   /** Has HAProxy reloaded, to read a file that it cannot read again without a reload. */
-  reloadFor(file: string, kind: 'file' | 'key' = 'file'): void {
+  reloadFor(file: string): void {
     const { reloads, loop } = this.#own;
-    reloads.need({ kind, file });
+    reloads.need({ kind: 'file', file });
     reloads.tryAgain();
     loop.wake();
   }

@@ -5,18 +5,7 @@ import { formatDuration } from '../../model/quantity.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { ReloadMetrics } from './reload-metrics.ts';
 
-/** The public keys for tokens, all together: issuers change them, whichever services use them. No service has this name. */
-export const publicKeys = '_public-keys';
-
-/** Changes that wait together: those of one service, or of the public keys. */
-export type PacedChanges = ServiceName | typeof publicKeys;
-
-const changesOf = (reason: ReloadReason): readonly PacedChanges[] =>
-  reason.kind === 'key' ? [publicKeys] : servicesOf(reason);
-
-const nameOf = (changes: PacedChanges): string => (changes === publicKeys ? 'public keys' : changes);
-
-/** How often the changes of one service, or of public keys, may cause a reload. */
+/** How often the changes of one service may cause a reload. */
 export type ServicePace = {
   /** The number of reloads without a pause. */
   readonly burst: number;
@@ -28,14 +17,14 @@ export type ServicePace = {
 type Used = { readonly fullAt: number; readonly at: number };
 
 /** By service, a token bucket of the reloads that its changes needed. A value. */
-export type ReloadBudget = ReadonlyMap<PacedChanges, Used>;
+export type ReloadBudget = ReadonlyMap<ServiceName, Used>;
 
 export const unusedBudget: ReloadBudget = new Map();
 
 /** The budget after a reload with changes of these services. Services with their whole burst are left out. */
 export function spend(
   budget: ReloadBudget,
-  services: Iterable<PacedChanges>,
+  services: Iterable<ServiceName>,
   now: number,
   pace: ServicePace,
 ): ReloadBudget {
@@ -54,7 +43,7 @@ export function spend(
  */
 export function waitOf(
   budget: ReloadBudget,
-  service: PacedChanges,
+  service: ServiceName,
   now: number,
   { burst, everyMs }: ServicePace,
   apartMs = 0,
@@ -80,7 +69,7 @@ export class ReloadPacing {
   #budget: ReloadBudget = unusedBudget;
   #crowded = false;
   /** The services that had to wait, until their budget has a reload again. */
-  readonly #waiting = new Set<PacedChanges>();
+  readonly #waiting = new Set<ServiceName>();
 
   constructor(parts: ReloadPacingParts) {
     this.#parts = parts;
@@ -95,14 +84,14 @@ export class ReloadPacing {
   /** To be called after a reload for these reasons. */
   spend(reasons: Iterable<ReloadReason>): void {
     const { pace, now } = this.#parts;
-    this.#budget = spend(this.#budget, new Set([...reasons].flatMap(changesOf)), now(), pace);
+    this.#budget = spend(this.#budget, new Set([...reasons].flatMap(servicesOf)), now(), pace);
   }
 
   /** Milliseconds until a reload for one of these reasons may begin. A reason of no service does not wait. */
   waitMs(reasons: Iterable<ReloadReason>): number {
     let least = Number.POSITIVE_INFINITY;
     for (const reason of reasons) {
-      const services = changesOf(reason);
+      const services = servicesOf(reason);
       least = Math.min(least, ...(services.length === 0 ? [0] : services.map((name) => this.#waitOf(name))));
     }
     return least === Number.POSITIVE_INFINITY ? 0 : least;
@@ -114,13 +103,12 @@ export class ReloadPacing {
   }
 
   /** For each service of these reasons that has to wait: why. */
-  waiting(reasons: Iterable<ReloadReason>): ReadonlyMap<PacedChanges, string> {
-    const names = new Set([...reasons].flatMap(changesOf).filter((name) => this.#waitOf(name) > 0));
+  waiting(reasons: Iterable<ReloadReason>): ReadonlyMap<ServiceName, string> {
+    const names = new Set([...reasons].flatMap(servicesOf).filter((name) => this.#waitOf(name) > 0));
     for (const name of names) {
       if (this.#waiting.has(name)) continue;
       this.#waiting.add(name);
-      const service = name === publicKeys ? undefined : name;
-      this.#log.warn({ event: 'reload-paced', service, reason: this.#why(name) }, this.#why(name));
+      this.#log.warn({ event: 'reload-paced', service: name, reason: this.#why(name) }, this.#why(name));
     }
     for (const name of this.#waiting) if (this.#waitOf(name) === 0) this.#waiting.delete(name);
     this.#parts.metrics.pacedServices.set(this.#waiting.size);
@@ -128,8 +116,8 @@ export class ReloadPacing {
   }
 
   /** Why changes wait; undefined while the changes of no service do. */
-  trouble(paced: ReadonlyMap<PacedChanges, string>): string | undefined {
-    const names = [...new Set([...paced.keys(), ...this.#waiting])].map(nameOf);
+  trouble(paced: ReadonlyMap<ServiceName, string>): string | undefined {
+    const names = [...new Set([...paced.keys(), ...this.#waiting])];
     if (names.length === 0) return undefined;
     const more = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : '';
     return `${names.slice(0, mostNamed).join(', ')}${more}: ${this.#rule()}`;
@@ -139,19 +127,19 @@ export class ReloadPacing {
     this.#log.close();
   }
 
-  #waitOf(name: PacedChanges): number {
+  #waitOf(name: ServiceName): number {
     const { pace, crowdedMs, now } = this.#parts;
     return waitOf(this.#budget, name, now(), pace, this.#crowded ? crowdedMs : 0);
   }
 
-  #why(name: PacedChanges): string {
-    return `changes of ${nameOf(name)} that need a reload wait: ${this.#rule()}`;
+  #why(name: ServiceName): string {
+    return `changes of ${name} that need a reload wait: ${this.#rule()}`;
   }
 
   #rule(): string {
     const { pace, crowdedMs } = this.#parts;
     return this.#crowded
-      ? `many workers of earlier reloads still run, so reloads for one service, or for public keys, are ${formatDuration(Math.max(crowdedMs, pace.everyMs))} apart`
-      : `after ${pace.burst} reloads, further reloads for one service, or for public keys, are ${formatDuration(pace.everyMs)} apart (--service-reload-interval)`;
+      ? `many workers of earlier reloads still run, so reloads for one service are ${formatDuration(Math.max(crowdedMs, pace.everyMs))} apart`
+      : `after ${pace.burst} reloads, further reloads for one service are ${formatDuration(pace.everyMs)} apart (--service-reload-interval)`;
   }
 }

@@ -27,7 +27,6 @@ export function standingReasons(reasons: Reasons, { backends }: Pick<Rendered, '
       case 'start':
       case 'frame':
       case 'file':
-      case 'key':
       case 'restore':
       case 'no-reuse':
       case 'drift':

@@ -12,7 +12,7 @@ import {
   type Loaded,
   type LoadOutcome,
 } from './load-config.ts';
-import type { PacedChanges, ReloadPacing } from './reload-pacing.ts';
+import type { ReloadPacing } from './reload-pacing.ts';
 import { standingReasons } from './reload-reasons.ts';
 
 export type ReloadsParts = ConfigLoaderParts & {
@@ -148,7 +148,7 @@ export class Reloads {
   }
 
   /** Why the changes of each service wait for its budget; empty when another change needs a reload without delay. */
-  get paced(): ReadonlyMap<PacedChanges, string> {
+  get paced(): ReadonlyMap<ServiceName, string> {
     const reasons = [...this.#reasons.values()];
     const { pacing } = this.#parts;
     // With a reload that another change needs they do not wait.
@@ -287,8 +287,7 @@ export class Reloads {
   }
 }
 
-const isPlanned = (kind: ReloadReason['kind']): boolean =>
-  kind !== 'start' && kind !== 'drift' && kind !== 'file' && kind !== 'key';
+const isPlanned = (kind: ReloadReason['kind']): boolean => kind !== 'start' && kind !== 'drift' && kind !== 'file';
 
 /** The worker that serves since this reload; undefined when the worker from before serves. */
 export function loadedBy(result: Reloaded): Loaded | undefined {
