@@ -363,7 +363,7 @@ describe('apply --watch', () => {
     expect(JSON.parse((await ask(port, 'localhost', '/status')).body)).toMatchObject({ ready: false, problems });
     expect((await ask(port, 'localhost', '/metrics')).body).toContain('pointsman_apply_ready 0');
     await rm(join(folder, 'all.yaml'));
-    await watch.logged('apply-refused', ({ problems: what }) => String(what).includes('declare nothing'));
+    await watch.logged('apply-refused', ({ problems: what }) => String(what).includes('declares nothing'));
     await has('nothing is removed', second);
 
     await declare({ services: { web: { hosts: ['c.test'] } } }, 'sub/web.yaml');

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
-import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import type { ServiceName } from '../../model/name.ts';
-import { publicKeys, type ReloadBudget, ReloadPacing, spend, unusedBudget, waitOf } from './reload-pacing.ts';
+import { type ReloadBudget, spend, unusedBudget, waitOf } from './reload-pacing.ts';
 
 const [evil, web] = ['evil' as ServiceName, 'web' as ServiceName];
 const pace = { burst: 5, everyMs: 20_000 };
@@ -62,15 +61,4 @@ test('in any time there are no more reloads than the burst and one each interval
       expect([...spend(budget, [web], now, pace).keys()]).toEqual([web]);
     }),
   );
-});
-
-test('new public keys wait like the changes of a service, and those of a service do not wait for them', () => {
-  const metrics = { pacedServices: { set: () => undefined } } as never;
-  const pacing = new ReloadPacing({ pace, crowdedMs: 0, metrics, logger: pino({ enabled: false }), now: () => 0 });
-  const key = { kind: 'key', file: '/key.pem' } as const;
-  for (let i = 0; i < 5; i += 1) pacing.spend([key]);
-  expect(pacing.waitMs([key])).toBe(pace.everyMs);
-  expect([...pacing.waiting([key]).keys()]).toEqual([publicKeys]);
-  expect(pacing.waitMs([key, { kind: 'backend', backend: web }])).toBe(0);
-  pacing.close();
 });

@@ -9,7 +9,7 @@ export type RegexPart =
 /** The characters that one place can match. `other` is any that is not printable ASCII. */
 export type Chars = ReadonlySet<string>;
 
-export const other = '\u0080';
+const other = '\u0080';
 
 const mostDepth = 16;
 const mostRepeats = 64;
