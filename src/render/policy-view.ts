@@ -4,11 +4,6 @@ import { type Balance, isHashed } from '../model/policy/balance.ts';
 import { formatStatusRange, type ServerCheck } from '../model/policy/check.ts';
 import type { ErrorPages } from '../model/policy/error-pages.ts';
 import type { HeaderChanges } from '../model/policy/headers.ts';
-import type { Https } from '../model/policy/https.ts';
-import type { Limits } from '../model/policy/limits.ts';
-import type { RateLimit } from '../model/policy/rate-limit.ts';
-import type { Redirect } from '../model/policy/redirect.ts';
-import type { PathChange } from '../model/policy/rewrite.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
 import type { Sticky } from '../model/policy/sticky.ts';
 import type { Timeouts } from '../model/policy/timeouts.ts';
@@ -19,6 +14,15 @@ import { ConfigWord } from '../template/config-word.ts';
 import { type AuthView, authNames, authView } from './auth-view.ts';
 import { type ForwardAuthView, forwardAuthNames, forwardAuthView } from './forward-auth-view.ts';
 import { grpcCheckRequest, grpcServing } from './grpc-check.ts';
+import { type LimitsView, limitNames, limitsView, type RateLimitView, rateLimitView } from './limits-view.ts';
+import {
+  httpsRedirectView,
+  type PathChangeView,
+  pathChangeView,
+  type RedirectView,
+  redirectNames,
+  redirectView,
+} from './redirect-view.ts';
 
 /**
  * The view of `policy.mustache`, without the name `policy` that it has to give to its section, and without the paths
@@ -71,40 +75,6 @@ export type PolicyView = AuthView & {
   readonly responseHeaders: readonly HeaderAction[];
 };
 
-type PathChangeView = { readonly pattern: ConfigWord; readonly replacement: ConfigWord; readonly isBounded: boolean };
-
-type RedirectView = {
-  readonly code: number;
-  readonly changes: readonly PathChangeView[];
-  /** The host that clients should use. */
-  readonly toHost: string | undefined;
-  /** `toHost` with its port. */
-  readonly authority: string | undefined;
-  /** Whether clients always get a URL of HTTPS. */
-  readonly secureOnly: boolean;
-  /** The port of HTTPS, where a URL needs it. */
-  readonly securePort: number | undefined;
-};
-
-type RateLimitView = {
-  readonly requests: number;
-  /** `requests` in thousandths. */
-  readonly thousandths: number;
-  readonly period: string;
-  readonly seconds: number;
-  /** Undefined: by client. */
-  readonly countedBy:
-    | { readonly path: boolean; readonly header: HeaderName | undefined; readonly cookieName: CookieName | undefined }
-    | undefined;
-  readonly fleet: boolean;
-};
-
-type LimitsView = {
-  readonly headerBytes: number | undefined;
-  readonly bodyBytes: number | undefined;
-  readonly openRequests: number | undefined;
-};
-
 type HashView = {
   readonly bySource: boolean;
   readonly byPath: boolean;
@@ -153,11 +123,9 @@ export const policyNames = [
   ...['hash', 'bySource', 'byPath', 'byUri', 'byHeader', 'cookie', 'cookieName', 'secure', 'sameSite', 'key'],
   ...['checkTimeout', 'httpCheck', 'method', 'path', 'host', 'status', 'body', 'grpcCheck', 'request', 'serving'],
   ...['pemFiles', 'ca', 'certificate'],
-  ...['rateLimit', 'requests', 'thousandths', 'period', 'seconds', 'countedBy', 'header', 'fleet', 'countsClients'],
-  ...['limits', 'headerBytes', 'bodyBytes', 'openRequests'],
-  ...['httpsRedirect', 'port', 'strips', 'segments', 'after'],
-  ...['redirect', 'code', 'changes', 'pattern', 'replacement', 'toHost', 'authority', 'secureOnly', 'securePort'],
-  ...['rewrites', 'rewriting', 'isBounded'],
+  ...limitNames,
+  ...redirectNames,
+  ...['strips', 'segments', 'after'],
   ...['errorPages', 'interceptedErrors', 'page', 'limitPage'],
   ...authNames,
   ...['requestHeaders', 'responseHeaders', 'action', 'name', 'value'],
@@ -209,57 +177,6 @@ export function milliseconds(ms: number | undefined): string | undefined;
 export function milliseconds(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : `${ms}ms`;
 }
-
-function rateLimitView({ requests, perMs, by, scope }: RateLimit): RateLimitView {
-  return {
-    requests,
-    thousandths: requests * 1000,
-    period: `${perMs}ms`,
-    seconds: Math.ceil(perMs / 1000),
-    countedBy:
-      by.kind === 'client'
-        ? undefined
-        : {
-            path: by.kind === 'path',
-            header: by.kind === 'header' ? by.name : undefined,
-            cookieName: by.kind === 'cookie' ? by.name : undefined,
-          },
-    fleet: scope === 'fleet',
-  };
-}
-
-function limitsView({ body, headers, requests }: Limits): LimitsView {
-  return { headerBytes: headers, bodyBytes: body, openRequests: requests };
-}
-
-function httpsRedirectView(https: Https): PolicyView['httpsRedirect'] {
-  if (https.kind === 'optional') return undefined;
-  return { port: https.port === 443 ? undefined : https.port };
-}
-
-function redirectView({ status, host, port, path, trailingSlash }: Redirect, https: Https): RedirectView {
-  const slash = trailingSlash && slashes[trailingSlash];
-  return {
-    code: status,
-    changes: [path, slash].flatMap((change) => (change === undefined ? [] : [pathChangeView(change)])),
-    toHost: host,
-    authority: host === undefined || port === undefined ? host : `${host}:${port}`,
-    secureOnly: https.kind === 'redirect',
-    securePort: https.kind === 'redirect' && https.port !== 443 ? https.port : undefined,
-  };
-}
-
-// A name with a dot in it is a file's, `/style.css`.
-const slashes: Readonly<Record<'add' | 'remove', PathChange>> = {
-  add: { regex: '^(.*/[^/.]+)$', to: '$1/', isBounded: false },
-  remove: { regex: '^(.*[^/])/+$', to: '$1', isBounded: false },
-};
-
-const pathChangeView = ({ regex, to, isBounded }: PathChange): PathChangeView => ({
-  isBounded,
-  pattern: ConfigWord.of(regex),
-  replacement: ConfigWord.format(to.replace(/\$([1-9])/g, '\\$1')),
-});
 
 function hashView(balance: Balance): HashView | undefined {
   if (!isHashed(balance)) return undefined;
