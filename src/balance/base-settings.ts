@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { type Address, formatAddress } from '../model/address.ts';
-import type { BaseSettings } from '../render/view.ts';
+import type { BaseSettings } from '../render/base-view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { BalancePaths } from './state/paths.ts';
 

@@ -1,5 +1,5 @@
+import type { BaseView } from './base-view.ts';
 import type { Templates } from './render.ts';
-import type { BaseView } from './view.ts';
 
 /** The same templates for an HAProxy that is about to stop. */
 export function leavingTemplates(templates: Templates): Templates {

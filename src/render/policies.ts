@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import type { Map as PersistentMap } from 'immutable';
 import { Fault } from '../model/fault.ts';
 import type { Policy } from '../model/policy.ts';
+import type { BaseSettings } from './base-view.ts';
 import { policyView } from './policy-view.ts';
 import type { Rendered } from './rendered.ts';
 import type { Section, Template } from './template.ts';
-import type { BaseSettings } from './view.ts';
 
 /**
  * A policy as HAProxy has it: a `defaults` section that the backends of all services with this policy inherit from. Its

@@ -8,6 +8,7 @@ import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { divisorOfWeights } from '../model/policy/balance.ts';
 import { defaultPolicy } from '../model/policy.ts';
+import { type BaseSettings, baseView, portOfHttps } from './base-view.ts';
 import { checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
 import { canMatch, withoutMatches } from './matched-routes.ts';
@@ -18,7 +19,7 @@ import { claimPorts, type Ports, portsOfBase } from './ports.ts';
 import type { Rendered, RenderedBackend } from './rendered.ts';
 import { changeRoutes, conflictsOf, noRoutes } from './routes.ts';
 import { type Section, splitAtSlot, type Template, type TemplateRole } from './template.ts';
-import { type BaseSettings, backendView, baseView, portOfHttps, serverView } from './view.ts';
+import { backendView, serverView } from './view.ts';
 
 export type Templates = Readonly<Record<TemplateRole, Template>>;
 

@@ -19,8 +19,8 @@ import { ManagedHaproxy, type ManagedOptions } from '../../src/haproxy/managed-h
 import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
 import { revision } from '../../src/model/revision.ts';
 import type { Change, Entry } from '../../src/registry/registry.ts';
+import type { BaseSettings } from '../../src/render/base-view.ts';
 import { loadTemplates } from '../../src/render/load-templates.ts';
-import type { BaseSettings } from '../../src/render/view.ts';
 import { startCommandTap } from './command-tap.ts';
 import { freePort } from './ports.ts';
 import { until } from './until.ts';

@@ -1,4 +1,4 @@
-import type { BaseSettings } from '../../src/render/view.ts';
+import type { BaseSettings } from '../../src/render/base-view.ts';
 
 /** Settings of the base configuration for tests that render and start nothing. */
 export const baseSettings: BaseSettings = {

@@ -9,6 +9,7 @@ import { describeReason } from '../../haproxy/reload-reason.ts';
 import { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describeStep } from '../../haproxy/step.ts';
 import { allDirty } from '../../model/dirty-set.ts';
+import type { BaseSettings } from '../../render/base-view.ts';
 import type { Conflict } from '../../render/conflict.ts';
 import {
   configWriter,
@@ -20,7 +21,6 @@ import {
 } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { formatRoutes } from '../../render/routes.ts';
-import type { BaseSettings } from '../../render/view.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
 import { type GuardedInstances, loadGuardedInstances } from '../guard/guarded-instances-file.ts';
 import { effectiveCatalog, quarantinedCatalog, type Stages } from '../pipeline/effective-catalog.ts';

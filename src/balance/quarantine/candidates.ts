@@ -1,10 +1,10 @@
 import { allDirty } from '../../model/dirty-set.ts';
 import { areaOfKey, instanceKey, policyKey, serviceOfKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
+import type { BaseSettings } from '../../render/base-view.ts';
 import { type RenderProblem, renderAll, renderDirty, withoutUnusedPolicies } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
-import type { BaseSettings } from '../../render/view.ts';
 import type { ExplainedProblem } from '../state/validation.ts';
 import { type Attribution, attribute } from './attribution.ts';
 import {

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { areaOfKey, policyKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
+import type { BaseSettings } from '../../render/base-view.ts';
 import type { RenderProblem } from '../../render/render.ts';
-import type { BaseSettings } from '../../render/view.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import type { CheckedConfig } from '../state/validation.ts';
 import { attribute } from './attribution.ts';

@@ -3,6 +3,7 @@ import type { DirtySet } from '../../model/dirty-set.ts';
 import { Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { Sweep } from '../../model/sweep.ts';
+import type { BaseSettings } from '../../render/base-view.ts';
 import { describePace } from '../../render/check-pace.ts';
 import {
   type RenderResult,
@@ -13,7 +14,6 @@ import {
 } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { noRoutes } from '../../render/routes.ts';
-import type { BaseSettings } from '../../render/view.ts';
 import type { Locating } from '../addresses/locating.ts';
 import type { Ejecting } from '../ejection/ejecting.ts';
 import type { Guarding } from '../guard/guarding.ts';
