@@ -40,7 +40,7 @@ describe.each(['folder', 'etcd'] as const)('a balancer, with the registry in %s,
     const bad = await registry.write('instances/one/b', '10.0.0.1:http');
     const said = await acknowledged('lb-1', `revision ${bad}`, (one) => one.revision >= bad);
     const reason = '"http" is not a port: 1 to 65535';
-    expect(said.refusals).toEqual([{ key: 'instances/one/b', reason, absent: true }]);
+    expect(said.refusals).toEqual([{ key: 'instances/one/b', reason, absent: true, final: true }]);
     expect(said).toMatchObject({ version: expect.any(String), haproxyVersion: expect.stringMatching(/^\d+\.\d+/) });
   });
 });
@@ -103,6 +103,7 @@ describe('a balancer', () => {
     expect(said.refusals).toContainEqual({
       ...{ key: 'instances/two/*', absent: true },
       reason: expect.stringContaining('frobnicate'),
+      final: true,
     });
     const { code, stderr } = await runPointsman(['wait', 'two/b', '--registry', location, '--timeout', '3s']);
     expect(code).toBe(1);
