@@ -88,7 +88,7 @@ test('a client that was idle over a reload may wait for an answer as long as the
   });
   const balancer = await startOwnBalancer({ templates });
   const policy = (timeouts: object) => JSON.stringify({ hosts: ['web', 'late'], timeouts });
-  const brief = JSON.stringify({ timeouts: { server: '200ms' } });
+  const brief = JSON.stringify({ timeouts: { server: '1s' } });
   balancer.snapshot({
     ...{ 'instances/web/a': slow.address, 'services/web': policy({ server: '20s' }) },
     ...{ 'instances/brief/a': slow.address, 'services/brief': brief },
