@@ -28,10 +28,7 @@ const middle = [
     'limits',
     'rate-limit',
     'forward-auth',
-    'error-pages',
-    'default-error-pages',
     'canary',
-    'sticky-version',
   ].map((name) => `test/policies/${name}.test.ts`),
 ];
 /** With the newest, it leaves out what 2.6 shows as well: lost folders, failing disks, pointsman's own restarts and searches. */
