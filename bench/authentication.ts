@@ -1,5 +1,5 @@
 // What authentication adds to a request: processor time of HAProxy's worker and instructions, for a service without, with basic
-// authentication and with JWT, next to each other in one HAProxy.
+// authentication, with JWT, and with a question to another service, next to each other in one HAProxy.
 //
 //   node scripts/bench.mjs authentication [versions, 2.6,3.0,3.2,3.4] [rounds, 9] > bench/results/authentication.md
 //   Needs h2load (nghttp2-client) and valgrind. `scripts/debian-root` installs HAProxy 3.0 and later.
@@ -52,11 +52,14 @@ const services = [
     },
     header: `Bearer ${signer.token(claims)}`,
   },
+  { name: 'forward', auth: { forward: { service: 'without' } }, header: undefined },
+  { name: 'forward-cached', auth: { forward: { service: 'without', cache: '10s' } }, header: undefined },
 ] as const;
 
-const about = `32 clients that keep their connections, one HAProxy with three services. µs: processor time of HAProxy's worker for each request, the
+const about = `32 clients that keep their connections, one HAProxy with five services. µs: processor time of HAProxy's worker for each request, the
 median of ${rounds} times ${requests.timed} requests in turns; the ratio is the median of the ratios to the service without authentication. Instructions: in user
-space, by callgrind, one client, one thread. JWT is RS256 with issuer, audience and a claim as a header; its token is remembered.`;
+space, by callgrind, one client, one thread. JWT is RS256 with issuer, audience and a claim as a header; its token is remembered. Forward asks
+another service of the same HAProxy before each request; cached: once in 10 s.`;
 const dir = await mkdtemp(join(tmpdir(), 'pm-bench-'));
 const server = createServer((_, response) => response.end('ok'));
 await new Promise<void>((started) => server.listen(0, '127.0.0.1', started));
