@@ -69,8 +69,8 @@ describe('an editor and pointsman refuse', () => {
 });
 
 describe('an editor accepts whatever pointsman accepts', () => {
-  // Valibot takes an empty list for an object without fields.
-  const json = fc.jsonValue({ maxDepth: 2 }).filter((one) => !JSON.stringify(one).includes('[]'));
+  // Valibot takes a list where a record, or an object without required fields, is meant.
+  const json = fc.jsonValue({ maxDepth: 2 }).filter((one) => !JSON.stringify(one).includes('['));
   const value = fc.oneof(json, fc.constantFrom('1s', '10m', 'a.example', '/', '10.0.0.1', true));
   const somePolicies = fc
     .subarray(Object.entries(policyFields), { minLength: 1, maxLength: 3 })
