@@ -45,12 +45,12 @@ const mayImport = {
     'model waiting logging metrics registry catalog addresses render haproxy fleet balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/pipeline',
   'balance/acknowledge':
     'model waiting logging metrics registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
-  'balance/fleet-limits': 'model logging registry catalog render haproxy fleet',
+  'balance/fleet-limits': 'model waiting logging registry catalog render haproxy fleet',
   'balance/tls': 'model waiting logging metrics fs catalog render haproxy balance/observe',
   'balance/secrets': 'model waiting logging fs catalog render haproxy',
   'balance/history': 'haproxy',
   'balance/queries':
-    'model registry catalog render haproxy fleet balance/ejection balance/guard balance/pipeline balance/reconcile balance/history',
+    'model waiting registry catalog render haproxy fleet balance/ejection balance/guard balance/pipeline balance/reconcile balance/history',
   'balance/preview':
     'model settings registry catalog render haproxy balance/state balance/addresses balance/open-files balance/ejection balance/guard balance/quarantine balance/pipeline balance/reconcile',
   balance:

@@ -5,6 +5,7 @@ import { areaOfKey, serviceOfKey } from '../model/key.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { type GuardedChange, keysFrom, type Registry, transactionLimits } from '../registry/registry.ts';
 import { backoffMs } from '../waiting/backoff.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 import { type Stage, stagesOf } from './apply-stages.ts';
 import { refusingNested } from './nested-keys.ts';
 import { type ApplyOptions, type ApplyPlan, isChange, planApply } from './plan-apply.ts';
@@ -31,7 +32,7 @@ export type CarriedOut = {
 
 /** How long one read or one transaction may take: the registry asks its members again meanwhile, in ms. */
 const callMs = 10_000;
-const soon = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(callMs)]);
+const soon = (signal: AbortSignal): AbortSignal => timeLimit(callMs, signal);
 
 const attempts = 10;
 const backoff = { firstMs: 50, mostMs: 3000, jitter: 0.5 };
@@ -94,8 +95,8 @@ type Written = {
 };
 
 /**
- * Each transaction takes place only if nobody else has written among the keys that were read, also among those that stay as they are:
- * of two applies at once, the registry is as one of them wants it. Instances come and go by themselves, so they are no reason to
+ * A transaction writes only if all keys that were read are unchanged, also the keys that this apply leaves alone. So after two applies
+ * at once, the registry has what one of them declares. Instances come and go by themselves, so they are no reason to
  * read again.
  */
 async function writeStages(

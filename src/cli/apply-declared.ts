@@ -7,6 +7,7 @@ import { Fleet } from '../fleet/fleet.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { ApplySettings } from '../settings/apply.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 import { checkDeclarations } from './check-declared.ts';
 import type { Invocation } from './invocation.ts';
 import { readStandardInput } from './standard-input.ts';
@@ -60,15 +61,15 @@ export async function applyDeclared(
 ): Promise<Applied> {
   const fleet = timeoutMs === undefined ? undefined : new Fleet(registry);
   try {
-    const following = fleet?.following(AbortSignal.any([signal, AbortSignal.timeout(followMs)]));
-    const writing = AbortSignal.any([signal, AbortSignal.timeout(writeMs)]);
+    const following = fleet?.following(timeLimit(followMs, signal));
+    const writing = timeLimit(writeMs, signal);
     const carried = await carryOut({ registry, declared, options, random: Math.random, signal: writing });
     if (fleet === undefined || timeoutMs === undefined || carried.plan.problems.length > 0) {
       return { ...carried, progress: undefined, conflicts: [] };
     }
     await following;
     const written = { revision: carried.revision, keys: keysToServe(carried.plan) };
-    const waiting = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    const waiting = timeLimit(timeoutMs, signal);
     const progress = await awaitFleet(fleet, written, waiting, (now) => say(describeProgress(now)));
     return { ...carried, progress, conflicts: conflictNotes(fleet.view, written.keys) };
   } finally {

@@ -6,6 +6,7 @@ import { describe } from '../model/fault.ts';
 import type { Parsed } from '../model/parsed.ts';
 import { formatDuration } from '../model/quantity.ts';
 import type { Entry } from '../registry/registry.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 import { whileWaiting } from './spinner.ts';
 
 /** A balancer of the fleet, and where it can be asked. */
@@ -63,7 +64,7 @@ async function request(at: string, path: string, question?: Question): Promise<A
   const { deadlineMs = askMs, ...content } = question ?? {};
   const posting = question === undefined ? {} : { method: 'POST', ...content };
   try {
-    const answer = await fetch(`http://${at}${path}`, { ...posting, signal: AbortSignal.timeout(deadlineMs) });
+    const answer = await fetch(`http://${at}${path}`, { ...posting, signal: timeLimit(deadlineMs) });
     return { status: answer.status, text: await answer.text(), retryAfter: answer.headers.get('retry-after') };
   } catch (error) {
     if (isTimeout(error)) throw new Error(`no answer within ${formatDuration(deadlineMs)}`, { cause: error });

@@ -21,6 +21,7 @@ import {
   pauseCommand,
   weightCommand,
 } from '../settings/override.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 import { applied, describeNotApplied, drained, type FleetProgress, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
 import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
@@ -81,7 +82,7 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
   try {
     const [{ catalog, unknown, impact }] = await Promise.all([
       previewOverride(registry, target, said, at),
-      fleet.following(AbortSignal.timeout(followMs)),
+      fleet.following(timeLimit(followMs)),
     ]);
     if (unknown !== undefined && !force) throw unknown;
     const revision = await writeOverride(registry, target, said, at);

@@ -7,6 +7,7 @@ import { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
 import { describeProblem, type Problem } from '../model/problem.ts';
 import type { Revision } from '../model/revision.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 import { checkDeclarations } from './check-declared.ts';
 import { describeField } from './diff-text.ts';
 import { done, misused } from './exit-code.ts';
@@ -54,7 +55,7 @@ export async function writeAndTell(
   const { json, timeoutMs } = settings;
   const fleet = timeoutMs === undefined ? undefined : new Fleet(registry);
   try {
-    const following = fleet?.following(AbortSignal.timeout(followMs));
+    const following = fleet?.following(timeLimit(followMs));
     const written = await write();
     const { owner } = await readPolicy(registry, key);
     await following;
@@ -94,7 +95,7 @@ async function served(
 ): Promise<FleetProgress | undefined> {
   if (revision === undefined) return undefined;
   return whileWaiting('waiting until every balancer serves it', (say) =>
-    awaitFleet(fleet, { revision, keys: new Set([key]) }, AbortSignal.timeout(timeoutMs), (now) =>
+    awaitFleet(fleet, { revision, keys: new Set([key]) }, timeLimit(timeoutMs), (now) =>
       say(`waiting: ${describeProgress(now)}`),
     ),
   );

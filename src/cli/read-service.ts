@@ -4,6 +4,7 @@ import type { ServiceName } from '../model/name.ts';
 import { didYouMean } from '../model/nearest.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 
 type Read = {
   readonly revision: Revision | undefined;
@@ -20,7 +21,7 @@ const readMs = 3000;
 /** The entries under the prefix, for commands that can go on without them. Rejects with a Fault when the registry answers and refuses. */
 export async function readIfThere(registry: Registry, prefix: string): Promise<Read> {
   try {
-    return { ...(await registry.read(prefix, AbortSignal.timeout(readMs))), fault: undefined };
+    return { ...(await registry.read(prefix, timeLimit(readMs))), fault: undefined };
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== 'registry-unreachable') throw error;
     return { revision: undefined, cluster: undefined, entries: [], fault: error };

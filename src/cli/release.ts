@@ -9,6 +9,7 @@ import { writeRelease } from '../operate/write-release.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Release } from '../registry/releases.ts';
 import { releaseCommand } from '../settings/release.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -74,7 +75,7 @@ async function isHeld(registry: Registry, service: ServiceName): Promise<boolean
   try {
     return await new Promise<boolean | 'untold'>((resolve) => {
       const giveUp = () => resolve(fleet.view.balancers.size === 0 ? 'untold' : says());
-      AbortSignal.timeout(sayMs).addEventListener('abort', giveUp, { once: true });
+      timeLimit(sayMs).addEventListener('abort', giveUp, { once: true });
       fleet.listen(() => {
         if (says()) resolve(true);
       });

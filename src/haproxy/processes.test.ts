@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { timeLimit } from '../waiting/time-limit.ts';
 import { validateConfig } from './check.ts';
 import { isAlive, runWithin } from './processes.ts';
 
@@ -47,7 +48,7 @@ test('a signal that lives longer than a command keeps nothing of it', async () =
 test('a command that ends by itself gives its output and its exit code', async () => {
   const ran = await runWithin(await script('echo out; echo err >&2; exit 3'), [], { deadlineMs: 30_000, graceMs: 50 });
   expect(ran).toMatchObject({ exitCode: 3, output: 'out\nerr', ended: undefined });
-  const signal = AbortSignal.timeout(100);
+  const signal = timeLimit(100);
   const long = await runWithin(await script('exec sleep 60'), [], { deadlineMs: 30_000, graceMs: 50, signal });
   expect(long.ended).toBe('signal');
   const none = await runWithin('/nonexistent', [], { deadlineMs: 30_000, graceMs: 50 });

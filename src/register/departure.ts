@@ -6,6 +6,7 @@ import { formatDuration } from '../model/quantity.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
 import { sayWhile } from '../waiting/say-while.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 
 export type DepartureParts = {
   readonly registry: Registry;
@@ -26,7 +27,7 @@ export class Departure {
   constructor(parts: DepartureParts) {
     this.#parts = parts;
     this.#fleet = new Fleet(parts.registry);
-    this.#prepared = this.#fleet.following(AbortSignal.timeout(followMs));
+    this.#prepared = this.#fleet.following(timeLimit(followMs));
   }
 
   /** Await it before instances are put as draining: then the answers of the balancers arrive at once. */

@@ -4,6 +4,7 @@ import { describe, Fault } from '../../model/fault.ts';
 import { balancerKey } from '../../model/key.ts';
 import { quote } from '../../model/parsed.ts';
 import type { Registry, Session, SessionEvent } from '../../registry/registry.ts';
+import { timeLimit } from '../../waiting/time-limit.ts';
 import type { AcknowledgeMetrics } from './acknowledge-metrics.ts';
 
 export type FleetKeyParts = {
@@ -110,7 +111,7 @@ export class FleetKey {
   }
   async close(): Promise<void> {
     clearTimeout(this.#again);
-    await this.#session?.close(AbortSignal.timeout(closeMs));
+    await this.#session?.close(timeLimit(closeMs));
   }
 
   /**
@@ -121,7 +122,7 @@ export class FleetKey {
     const { registry, id, logger } = this.#parts;
     clearTimeout(this.#again);
     if (!successor || this.#value === undefined || this.#beside !== undefined || this.#refused !== undefined) return;
-    const options = { ttlMs: successorMs, signal: AbortSignal.timeout(leaveMs) };
+    const options = { ttlMs: successorMs, signal: timeLimit(leaveMs) };
     await registry.write(balancerKey(id), this.#value, options).catch((error: unknown) => {
       const reason = describe(error);
       logger.warn(

@@ -13,6 +13,7 @@ import { parseInstance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { parsePolicy } from '../../model/policy.ts';
 import { grpcServing } from '../../render/grpc-check.ts';
+import { timeLimit } from '../../waiting/time-limit.ts';
 import { askServer } from './ask-server.ts';
 import { serverTarget } from './server-target.ts';
 
@@ -32,7 +33,7 @@ async function ask(port: number, policy: object, patienceMs = 30_000, pemFolder 
     pemFolder,
   );
   if (target === undefined) return 'no check';
-  return askServer(target, AbortSignal.timeout(patienceMs)).then(
+  return askServer(target, timeLimit(patienceMs)).then(
     () => 'passes',
     (error: Error) => error.message,
   );

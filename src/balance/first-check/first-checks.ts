@@ -11,6 +11,7 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { withOwnCertificate } from '../../render/own-certificate.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
+import { timeLimit } from '../../waiting/time-limit.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import { askServer } from './ask-server.ts';
 import { type ServerTarget, serverTarget, vouches } from './server-target.ts';
@@ -218,9 +219,9 @@ export class FirstChecks {
   /** Checks a server once. Returns why it did not pass; undefined when it did. */
   async #ask(target: ServerTarget): Promise<string | undefined> {
     const { intervalMs, timeoutMs = intervalMs } = target.check;
-    const late = AbortSignal.timeout(Math.min(timeoutMs, mostTimeoutMs));
+    const limit = timeLimit(Math.min(timeoutMs, mostTimeoutMs), this.#closing.signal);
     try {
-      await askServer(target, AbortSignal.any([late, this.#closing.signal]));
+      await askServer(target, limit);
       return undefined;
     } catch (error) {
       return describe(error);

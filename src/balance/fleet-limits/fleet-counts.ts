@@ -10,6 +10,7 @@ import {
 import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe } from '../../model/fault.ts';
 import { type Follower, fleetKeys, type Registry, type RegistryEvent, type Session } from '../../registry/registry.ts';
+import { timeLimit } from '../../waiting/time-limit.ts';
 
 export type FleetCountsParts = {
   readonly registry: Registry;
@@ -68,7 +69,7 @@ export class FleetCounts {
   async #write(value: string | undefined): Promise<void> {
     const { registry, logger } = this.#parts;
     this.#session ??= registry.openSession({ ttlMs, mayReplace: () => true, onEvent: () => undefined });
-    const signal = AbortSignal.timeout(writeMs);
+    const signal = timeLimit(writeMs);
     try {
       if (value === undefined) await this.#session.remove(this.#key, signal);
       else await this.#session.put(this.#key, value, signal);
@@ -91,7 +92,7 @@ export class FleetCounts {
     this.#told = undefined;
     this.#view = emptyFleet;
     this.#others.clear();
-    await Promise.all([follower?.close(), session?.close(AbortSignal.timeout(writeMs))]);
+    await Promise.all([follower?.close(), session?.close(timeLimit(writeMs))]);
   }
 
   #take(event: RegistryEvent): void {

@@ -1,5 +1,6 @@
 import { balancersOf } from '../../fleet/fleet-view.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { timeLimit } from '../../waiting/time-limit.ts';
 
 /** A balancer of the fleet, as its acknowledgement describes it. */
 export type FleetMember = {
@@ -24,7 +25,7 @@ const unread = { revision: 0, haproxyVersion: '', version: '', config: '', admin
 
 /** Reads the balancers that have an acknowledgement. Rejects when the registry does not answer. */
 export async function readFleet(registry: Registry): Promise<readonly FleetMember[]> {
-  const { entries } = await registry.read('balancers/', AbortSignal.timeout(readMs));
+  const { entries } = await registry.read('balancers/', timeLimit(readMs));
   return [...balancersOf(entries)]
     .map(([id, says]) =>
       says.ok

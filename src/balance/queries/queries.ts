@@ -20,6 +20,7 @@ import { describePace } from '../../render/check-pace.ts';
 import { type Conflict, conflictsWith, describeConflict } from '../../render/conflict.ts';
 import { describeRoute } from '../../render/matched-routes.ts';
 import { cappedPrioritiesOver } from '../../render/routes.ts';
+import { timeLimit } from '../../waiting/time-limit.ts';
 import { countEjected, ejectedIn } from '../ejection/ejected-in.ts';
 import type { Ejecting } from '../ejection/ejecting.ts';
 import type { Guarding } from '../guard/guarding.ts';
@@ -236,7 +237,7 @@ export class BalanceQueries {
     const { registry } = this.#parts;
     if (registry === undefined || !mayBeForgotten(catalog, key)) return undefined;
     try {
-      const { entries } = await registry.read(key, AbortSignal.timeout(readMs));
+      const { entries } = await registry.read(key, timeLimit(readMs));
       const entry = entries.find((one) => one.key === key);
       if (entry === undefined) return undefined;
       const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: entry.revision, cluster: '' } as const;

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Revision, revision } from '../../model/revision.ts';
+import { timeLimit } from '../../waiting/time-limit.ts';
 import {
   type Follower,
   type KeyRange,
@@ -148,6 +149,6 @@ class EtcdRegistry implements Registry {
   }
 
   #run<T>(call: (client: MemberClient, callMs: number) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#members.run(call, signal ?? AbortSignal.timeout(defaultMs));
+    return this.#members.run(call, signal ?? timeLimit(defaultMs));
   }
 }

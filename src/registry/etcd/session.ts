@@ -1,6 +1,7 @@
 import { describe } from '../../model/fault.ts';
 import type { Revision } from '../../model/revision.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
+import { timeLimit } from '../../waiting/time-limit.ts';
 import { ownedFault, type Session, type SessionOptions } from '../registry.ts';
 import { keepAlive } from './keepalive.ts';
 import type { KeySpace } from './key-space.ts';
@@ -104,7 +105,7 @@ export class EtcdSession implements Session {
     this.#parts.onClose();
     this.#wanted.clear();
     this.#lifetime.end();
-    await this.#lease.revoke(signal ?? AbortSignal.timeout(5000));
+    await this.#lease.revoke(signal ?? timeLimit(5000));
     await this.end();
   }
 
