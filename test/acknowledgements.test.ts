@@ -143,6 +143,8 @@ describe('a balancer', () => {
     await until('it serves', async () => (await second.ask('web')).status === 200);
     const beside = String(told['key']).slice('balancers/'.length);
     await acknowledged(beside, 'anything', ({ revision }) => revision > 0n);
+    // The registry tells of the key a moment before the balancer has the answer to its write.
+    await until('it says so', async () => (await second.status()).acknowledging.beside !== undefined);
     expect((await second.status()).acknowledging).toMatchObject({ state: 'acknowledging', beside: expect.any(String) });
     expect((await first.status()).acknowledging).toEqual({ state: 'acknowledging', revision: expect.any(String) });
     first.process.kill('SIGTERM');
