@@ -27,7 +27,7 @@ import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 import { Slices } from './slices.ts';
 import { unasked } from './unasked.ts';
-import { unauthenticated } from './unauthenticated.ts';
+import { Unauthenticated } from './unauthenticated.ts';
 import { unmatched } from './unmatched.ts';
 import { unservedKeys } from './unserved-keys.ts';
 
@@ -56,6 +56,7 @@ export class Reconciler {
   #applied: Catalog | undefined;
   observer: ServingObserver | undefined;
   readonly #slices: Slices;
+  readonly #unauthenticated = new Unauthenticated();
   /** Services that are rendered and applied only in part. They go on in the next round, in this order. */
   #unfinished: DirtySet = new Map();
   /** Whether the last round was planned while no reload was possible. */
@@ -130,6 +131,7 @@ export class Reconciler {
     }
     if (reloads.pending.length === 0 && !this.unfinished) progress.onApplied(rendering.desired.revision);
     this.#applied = applied;
+    this.#unauthenticated.applied(dirty, applied);
     this.observer?.onApplied(finished, catalog);
     this.#first.resolve();
     this.saveSoon();
@@ -224,7 +226,7 @@ export class Reconciler {
       ...refusalsOf(quarantining.state, running.served),
       ...rejections.unrendered,
       ...(link.canPause ? [] : [...unpaused(this.#applied), ...unasked(this.#applied)]),
-      ...unauthenticated(this.#applied, secretProblem),
+      ...this.#unauthenticated.refusals(secretProblem),
       // Needs Lua, too.
       ...unmatched(this.#applied, rendering.templates, link.canPause),
     ];
