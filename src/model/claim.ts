@@ -1,8 +1,8 @@
 import * as v from 'valibot';
+import { parseFileName } from './file-name.ts';
 import type { ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 import { parsedText, parseEntry, whole } from './policy/field.ts';
-import { parsePemFile } from './policy/tls.ts';
 import { type HostPattern, ownHosts, parseHostPattern, patternsOver } from './route.ts';
 
 /** The claims that operators allow a service, as in the entry `claims/<service>`. Fields that it leaves out come from `claims/*`. */
@@ -46,7 +46,7 @@ export const claimSchema = v.strictObject({
   hosts: v.optional(v.pipe(v.array(parsedText(parseHostPattern)), v.maxLength(1024))),
   priority: v.optional(whole(0, 1000)),
   ports: v.optional(v.pipe(v.array(ports), v.maxLength(1024))),
-  certificates: v.optional(v.pipe(v.array(parsedText(parsePemFile)), v.maxLength(1024))),
+  certificates: v.optional(v.pipe(v.array(parsedText(parseFileName)), v.maxLength(1024))),
 });
 
 /** Reads `{"hosts":["shop.example.com","*.shop.example.com"],"priority":10}`. Unknown fields are refused. */

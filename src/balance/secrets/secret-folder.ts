@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, errorCode } from '../../model/fault.ts';
+import { parseFileName } from '../../model/file-name.ts';
 import { type JwksAddress, looksLikeAddress, parseJwksAddress } from '../../model/secret/jwks-address.ts';
 import { type JwtKey, looksLikeKeys, parseKeys } from '../../model/secret/keys.ts';
 import { parseUsers, type Users } from '../../model/secret/users.ts';
@@ -21,7 +22,6 @@ export type Secrets = {
 
 export const noSecrets: Secrets = { found: new Map(), refused: new Map() };
 
-const fileName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const mostFiles = 1000;
 
 /**
@@ -36,7 +36,7 @@ export async function readSecrets(folder: string, before: Secrets): Promise<Secr
   const found = new Map<string, Secret>();
   const refused = new Map<string, string>();
   for (const name of names
-    .filter((one) => fileName.test(one))
+    .filter((one) => parseFileName(one).ok)
     .sort()
     .slice(0, mostFiles)) {
     const parsed = await readSecret(join(folder, name));

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
+import { type FileName, parseFileName } from '../file-name.ts';
 import type { HeaderName } from '../header.ts';
-import { identityHeader, parseSecretFile, type SecretFile } from './auth-words.ts';
+import { identityHeader } from './auth-words.ts';
 import { parsedText } from './field.ts';
 
 /** The parts of a client's certificate that a header can tell the application. */
@@ -10,9 +11,9 @@ export type CertificatePart = (typeof certificateParts)[number];
 /** Certificates of clients, as TLS asks for them (mTLS). */
 export type CertificateAuth = {
   /** The file of secrets with the authorities whose certificates count. */
-  readonly ca: SecretFile;
+  readonly ca: FileName;
   /** The file of secrets with the certificates that the authorities revoked. */
-  readonly crl: SecretFile | undefined;
+  readonly crl: FileName | undefined;
   /** Whether a client without a certificate is refused. */
   readonly required: boolean;
   /** The headers that tell the application about the certificate. */
@@ -30,8 +31,8 @@ const headers = v.pipe(
 
 export const certificateField = v.pipe(
   v.strictObject({
-    ca: parsedText(parseSecretFile),
-    crl: v.optional(parsedText(parseSecretFile)),
+    ca: parsedText(parseFileName),
+    crl: v.optional(parsedText(parseFileName)),
     required: v.optional(v.boolean()),
     headers: v.optional(headers),
   }),

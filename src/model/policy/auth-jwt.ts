@@ -1,7 +1,8 @@
 import * as v from 'valibot';
+import { type FileName, parseFileName } from '../file-name.ts';
 import { type CookieName, type HeaderName, parseCookieName } from '../header.ts';
 import { accepted, type Brand, type Parsed, quote, rejected } from '../parsed.ts';
-import { identityHeader, parseSecretFile, type SecretFile } from './auth-words.ts';
+import { identityHeader } from './auth-words.ts';
 import { duration, parsedText } from './field.ts';
 
 /** The algorithms of signatures that HAProxy can verify. PS256 to PS512 need HAProxy 3.0. */
@@ -20,7 +21,7 @@ type ClaimText = Brand<string, 'ClaimText'>;
 export type JwtAuth = {
   readonly algorithm: JwtAlgorithm;
   /** The file of secrets with the keys, as a JWKS or as PEM text. */
-  readonly keys: SecretFile;
+  readonly keys: FileName;
   readonly issuer: ClaimText | undefined;
   /** One of these must be in the claim `aud`. Empty: the claim does not count. */
   readonly audience: readonly ClaimText[];
@@ -76,7 +77,7 @@ const headers = v.pipe(
 export const jwtField = v.pipe(
   v.strictObject({
     algorithm: v.picklist(jwtAlgorithms),
-    keys: parsedText(parseSecretFile),
+    keys: parsedText(parseFileName),
     issuer: v.optional(text),
     audience: v.optional(oneOrMore),
     leeway: v.optional(duration),

@@ -1,15 +1,16 @@
 import * as v from 'valibot';
+import { type FileName, parseFileName } from '../file-name.ts';
 import type { HeaderName } from '../header.ts';
 import { accepted, quote, rejected } from '../parsed.ts';
 import { type CertificateAuth, certificateField } from './auth-certificate.ts';
 import { type ForwardAuth, forwardField } from './auth-forward.ts';
 import { type JwtAuth, jwtField } from './auth-jwt.ts';
-import { identityHeader, parseSecretFile, type SecretFile } from './auth-words.ts';
+import { identityHeader } from './auth-words.ts';
 import { parsedText } from './field.ts';
 
 /** Users and passwords of a file of secrets. */
 export type BasicAuth = {
-  readonly users: SecretFile;
+  readonly users: FileName;
   /** The name of the protected area that browsers show. */
   readonly realm: string | undefined;
   /** The header that tells the application who the user is. */
@@ -27,7 +28,7 @@ export type Auth = {
 };
 
 /** The file of users or keys that it needs. */
-export const secretFileOf = (auth: Auth | undefined): SecretFile | undefined => auth?.basic?.users ?? auth?.jwt?.keys;
+export const secretFileOf = (auth: Auth | undefined): FileName | undefined => auth?.basic?.users ?? auth?.jwt?.keys;
 
 const realm = parsedText((text) =>
   /^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$/.test(text)
@@ -37,7 +38,7 @@ const realm = parsedText((text) =>
 
 const basicField = v.pipe(
   v.strictObject({
-    users: parsedText(parseSecretFile),
+    users: parsedText(parseFileName),
     realm: v.optional(realm),
     userHeader: v.optional(identityHeader),
     forwardCredentials: v.optional(v.boolean()),

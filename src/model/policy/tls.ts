@@ -1,26 +1,18 @@
 import * as v from 'valibot';
 import { parseHost } from '../address.ts';
-import { accepted, type Brand, type Parsed, quote, rejected } from '../parsed.ts';
+import { type FileName, parseFileName } from '../file-name.ts';
+import { accepted, type Parsed, quote, rejected } from '../parsed.ts';
 import { parsedText } from './field.ts';
-
-/** The name of a PEM file in the balancer's folder for them. */
-type PemFile = Brand<string, 'PemFile'>;
 
 /** TLS to the servers. */
 export type Tls = {
   /** Who must have signed a server's certificate; undefined when it is not looked at. */
-  readonly authority: { readonly kind: 'system' } | { readonly kind: 'file'; readonly file: PemFile } | undefined;
+  readonly authority: { readonly kind: 'system' } | { readonly kind: 'file'; readonly file: FileName } | undefined;
   /** The host that is asked for (SNI) and that a certificate must be for; the service's name if undefined. */
   readonly name: string | undefined;
   /** The client certificate and key that HAProxy shows to the servers, in one file. */
-  readonly certificate: PemFile | undefined;
+  readonly certificate: FileName | undefined;
 };
-
-export function parsePemFile(text: string): Parsed<PemFile> {
-  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
-    ? accepted(text as PemFile)
-    : rejected(`${quote(text)} is not a file's name: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`);
-}
 
 function parseServerName(text: string): Parsed<string> {
   const host = parseHost(text);
@@ -31,9 +23,9 @@ function parseServerName(text: string): Parsed<string> {
 export const tlsField = v.pipe(
   v.strictObject({
     verify: v.optional(v.boolean(), true),
-    ca: v.optional(parsedText(parsePemFile)),
+    ca: v.optional(parsedText(parseFileName)),
     name: v.optional(parsedText(parseServerName)),
-    certificate: v.optional(parsedText(parsePemFile)),
+    certificate: v.optional(parsedText(parseFileName)),
   }),
   v.check(({ verify, ca }) => verify || ca === undefined, 'ca has no effect with "verify": false'),
   v.transform(({ verify, ca, name, certificate }): Tls => {

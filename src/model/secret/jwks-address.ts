@@ -1,6 +1,6 @@
 import * as v from 'valibot';
+import { parseFileName } from '../file-name.ts';
 import { accepted, type Parsed, rejected } from '../parsed.ts';
-import { parseSecretFile } from '../policy/auth-words.ts';
 import { duration, parsedText, parseEntry } from '../policy/field.ts';
 
 /** Where the keys of an issuer are published (RFC 7517), as a file of secrets says it. */
@@ -23,7 +23,7 @@ function parseUrl(text: string): Parsed<string> {
 
 const schema = v.strictObject({
   jwks: parsedText(parseUrl),
-  ca: v.optional(parsedText(parseSecretFile)),
+  ca: v.optional(parsedText(parseFileName)),
   interval: v.optional(
     v.pipe(
       duration,
