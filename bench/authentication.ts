@@ -16,13 +16,14 @@ import { exchange } from '../test/support/ask.ts';
 import { freePorts } from '../test/support/ports.ts';
 import { makeSigner } from '../test/support/tokens.ts';
 import { until } from '../test/support/until.ts';
+import { instructionsOf } from './callgrind.ts';
 import { describeMachine } from './machine.ts';
 import { quantile, row } from './quantiles.ts';
 import { haproxyCommand } from './request-instructions.ts';
 
 const versions = (process.argv[2] ?? '2.6,3.0,3.2,3.4').split(',');
 const rounds = Number(process.argv[3] ?? 9);
-const requests = { timed: 4000, counted: 1000 };
+const timedRequests = 4000;
 const roots = process.env['POINTSMAN_ROOTS'] ?? '/var/cache/pointsman-roots';
 const suites = new Map([
   ['3.0', 'trixie'],
@@ -57,7 +58,7 @@ const services = [
 ] as const;
 
 const about = `32 clients that keep their connections, one HAProxy with five services. µs: processor time of HAProxy's worker for each request, the
-median of ${rounds} times ${requests.timed} requests in turns; the ratio is the median of the ratios to the service without authentication. Instructions: in user
+median of ${rounds} times ${timedRequests} requests in turns; the ratio is the median of the ratios to the service without authentication. Instructions: in user
 space, by callgrind, one client, one thread. JWT is RS256 with issuer, audience and a claim as a header; its token is remembered. Forward asks
 another service of the same HAProxy before each request; cached: once in 10 s.`;
 const dir = await mkdtemp(join(tmpdir(), 'pm-bench-'));
@@ -99,7 +100,7 @@ async function measure(version: string): Promise<void> {
     for (let round = 0; round < rounds; round += 1) {
       for (const [i, { name, header }] of services.entries()) {
         const before = await cpuOf(pid);
-        await load(http, name, header, requests.timed, 32);
+        await load(http, name, header, timedRequests, 32);
         times[i]?.push((await cpuOf(pid)) - before);
       }
     }
@@ -115,7 +116,7 @@ async function measure(version: string): Promise<void> {
       0.5,
     ).toFixed(2);
   for (const [i, { name }] of services.entries()) {
-    const us = (quantile(times[i] ?? [], 0.5) / requests.timed).toFixed(1);
+    const us = (quantile(times[i] ?? [], 0.5) / timedRequests).toFixed(1);
     const instructions = counted[i] ?? 0;
     console.log(
       row(
@@ -172,33 +173,16 @@ async function cpuOf(pid: number | undefined): Promise<number> {
   return (await Promise.all(spent)).reduce((sum, [ns]) => sum + Number(ns), 0) / 1000;
 }
 
-/** Instructions in user space for each request of one client, by service. HAProxy has one thread. */
+/** Instructions in user space for each request of one client, by service. */
 async function count(command: readonly string[], folder: string, port: number): Promise<readonly number[]> {
   const counted: number[] = [];
-  const extra = join(folder, 'one-thread.cfg');
-  // pointsman sets the variable while no service has a state.
-  await writeFile(extra, 'global\n    nbthread 1\n    set-var proc.pointsman_plain bool(true)\n');
   for (const { name, header } of services) {
-    const out = join(folder, `callgrind-${name}`);
-    const tool = ['--tool=callgrind', '--instr-atstart=no', `--callgrind-out-file=${out}`];
-    const files = ['-f', extra, '-f', join(folder, 'b/haproxy.cfg')];
-    const child = spawn('valgrind', [...tool, ...command, '-db', ...files], { stdio: 'ignore' });
-    const gone = new Promise((ended) => child.once('close', ended));
-    const control = (...args: readonly string[]) => execa('callgrind_control', [...args, `${child.pid}`]);
-    try {
-      await untilServed(port);
-      await load(port, name, header, 200, 1);
-      await control('-i', 'on');
-      await load(port, name, header, requests.counted, 1);
-      await control('-i', 'off');
-      await control('-d');
-    } finally {
-      child.kill('SIGTERM');
-      await gone;
-    }
-    const printed = await Promise.all([out, `${out}.1`].map((file) => readFile(file, 'utf8')));
-    const totals = [...printed.join('\n').matchAll(/^(?:totals|summary): (\d+)/gm)].map(([, total]) => Number(total));
-    counted.push(Math.round(Math.max(...totals) / requests.counted));
+    const dir = await mkdtemp(join(folder, `callgrind-${name}-`));
+    const client = {
+      ready: () => untilServed(port),
+      ask: (requests: number) => load(port, name, header, requests, 1),
+    };
+    counted.push(await instructionsOf(command, join(folder, 'b/haproxy.cfg'), dir, client));
   }
   return counted;
 }
