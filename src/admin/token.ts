@@ -13,8 +13,8 @@ export interface AdminToken {
 const signing = 'Pointsman-Signature';
 
 /**
- * The Authorization header for this text. Unlike the token itself it may be sent to an address that the registry names: whoever
- * listens there can only send the same text to a balancer.
+ * The Authorization header for this text. Unlike the token itself it may be sent to an address that the registry names: a
+ * program that listens there can only send the same text to a balancer.
  */
 export const signatureOf = (text: string, token: string): string =>
   `${signing} ${createHmac('sha256', token).update(text).digest('hex')}`;

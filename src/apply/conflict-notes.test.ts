@@ -3,7 +3,7 @@ import { emptyFleet, foldFleet } from '../fleet/fleet-view.ts';
 import { revision } from '../model/revision.ts';
 import { conflictNotes } from './conflict-notes.ts';
 
-test('conflicts of the keys are told once, with the balancers if only some report them', () => {
+test('prints each conflict of the keys once, and names the balancers if only some report it', () => {
   const shop = 'shop does not get the route shop.test/: web has it';
   const value = (conflicts: object, unrouted: object = {}) =>
     JSON.stringify({ format: 1, revision: '7', cluster: 'c', owner: 'o', version: '1', conflicts, unrouted });

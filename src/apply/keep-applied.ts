@@ -74,7 +74,7 @@ export async function keepApplied(parts: KeepAppliedParts, signal: AbortSignal):
   }
 }
 
-/** What was applied last, and how it is told. */
+/** What the last attempt applied. Logs an attempt whose result differs from the one before. */
 class KeptState {
   readonly #parts: KeepAppliedParts;
   #applied: Pick<KeepStatus, 'revision' | 'appliedAt'> = { revision: undefined, appliedAt: undefined };

@@ -117,7 +117,7 @@ function planDeclared(
   if (from !== undefined) return { kind: 'take', key, before, after: same ? before.value : after, from, declared };
   if (same) return { kind: 'adopt', key, before, declared };
   if (take) return { kind: 'take', key, before, after, from: undefined, declared };
-  const hint = `\`pointsman diff --take\` shows the difference; overwrite the value with --take, or declare the one that is there`;
+  const hint = `\`pointsman diff --take\` shows the difference; overwrite the value with --take, or declare the value of the registry`;
   return { declared, what: `${key} has another value, which no set owns`, hint };
 }
 

@@ -59,7 +59,7 @@ export const applyCommand = declareCommand({
       'DURATION',
       durationWord(0, 86_400_000),
       '30s',
-      'how long to wait for the balancers after the write; then it ends with 1 and names those that do not serve it',
+      'how long to wait after the write for every balancer to serve it; then the command ends with 1 and names the balancers that do not',
       { flagOnly: true },
     ),
     noWait: onOff('do not wait for the balancers'),

@@ -26,7 +26,7 @@ const askOptions = {
   adminTokenFile: optional(
     'FILE',
     pathWord,
-    'file with the token of the balancers, for those that are not on this machine; only a signature is sent',
+    'file with the token of the balancers, needed for balancers on other machines; pointsman sends only a signature',
   ),
 };
 

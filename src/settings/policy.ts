@@ -42,7 +42,7 @@ export const policyCommand = declareCommand({
       'DURATION',
       durationWord(0, 86_400_000),
       '30s',
-      'how long to wait, after the write, until every balancer serves it; then it ends with 1 and names those that do not',
+      'how long to wait after the write for every balancer to serve it; then the command ends with 1 and names the balancers that do not',
       { flagOnly: true },
     ),
     noWait: onOff('do not wait for the balancers'),

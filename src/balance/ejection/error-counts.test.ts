@@ -32,7 +32,7 @@ function looks(...seen: readonly { at: number; pid?: number; a: ServerTraffic }[
   });
 }
 
-test('a server that HAProxy took down is told once, with the errors of the last ten seconds', () => {
+test('marks a server that HAProxy took down once, with its errors of the last ten seconds', () => {
   const marked = looks(
     { at: 0, a: server(0, 3, 'UP') },
     { at: 5000, a: server(0, 4, 'UP') },

@@ -27,9 +27,9 @@ export type Looked = {
 };
 
 /**
- * Finds the servers with errors in a row since the looks before. HAProxy finds those that make them between two health checks, because a
- * check that passes starts its count again, and takes them down itself; slower errors show in the counts of several looks. At the first look
- * nothing is known of before, except for the server that HAProxy told of.
+ * Finds the servers with errors in a row since the looks before. HAProxy itself takes a server down that makes all its errors between two
+ * health checks; a check that passes starts HAProxy's count again, so slower errors show only in the counts of several looks. The first look
+ * has no counts from before, except for the server that HAProxy reported.
  */
 export function lookAtErrors(before: ErrorCounts | undefined, look: Look): Looked {
   const { now, workerPid, traffic, told } = look;

@@ -189,7 +189,7 @@ export class FleetLimits {
   }
 }
 
-/** What HAProxy counted of busy keys, and of those that other balancers told about. */
+/** HAProxy's counts of busy keys, and of the keys that other balancers report. */
 async function readCounts(
   worker: WorkerConnection,
   limited: readonly Limited[],

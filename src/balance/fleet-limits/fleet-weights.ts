@@ -23,7 +23,7 @@ const serviceOfKey = (key: string): ServiceName => key.slice(0, key.indexOf('/')
 export const busyAbove = ({ requests }: Pick<RateLimit, 'requests'>, balancers: number): number =>
   Math.floor(requests / (2 * balancers));
 
-/** The counts to tell the others: of busy keys, and of those that others told about. */
+/** The counts to report to the other balancers: of busy keys, and of the keys that others report. */
 export function countsToTell(
   limits: FleetRateLimits,
   balancers: number,
