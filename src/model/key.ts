@@ -10,7 +10,7 @@ export type KeySubject =
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
   | { readonly kind: 'claim'; readonly service: ClaimTarget }
-  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`. */
+  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`, `certificates/`, `acme/`. */
   | { readonly kind: 'other' };
 
 /** The key of an instance's registration. */
@@ -49,7 +49,15 @@ export function serviceOfKey(key: string): string | undefined {
 }
 
 const other: KeySubject = { kind: 'other' };
-const otherAreas: readonly (string | undefined)[] = ['balancers', 'releases', 'waits', 'keys', 'sets'];
+const otherAreas: readonly (string | undefined)[] = [
+  'balancers',
+  'releases',
+  'waits',
+  'keys',
+  'sets',
+  'certificates',
+  'acme',
+];
 
 /**
  * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`,
