@@ -5,7 +5,7 @@ import { areaOfKey, serviceOfKey } from '../model/key.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { type GuardedChange, keysFrom, type Registry, transactionLimits } from '../registry/registry.ts';
 import { backoffMs } from '../waiting/backoff.ts';
-import { timeLimit } from '../waiting/time-limit.ts';
+import { withTimeLimit } from '../waiting/time-limit.ts';
 import { type Stage, stagesOf } from './apply-stages.ts';
 import { refusingNested } from './nested-keys.ts';
 import { type ApplyOptions, type ApplyPlan, isChange, planApply } from './plan-apply.ts';
@@ -32,7 +32,6 @@ export type CarriedOut = {
 
 /** How long one read or one transaction may take: the registry asks its members again meanwhile, in ms. */
 const callMs = 10_000;
-const soon = (signal: AbortSignal): AbortSignal => timeLimit(callMs, signal);
 
 const attempts = 10;
 const backoff = { firstMs: 50, mostMs: 3000, jitter: 0.5 };
@@ -59,7 +58,9 @@ export async function carryOut({
   /** An earlier attempt may have written a part of it. */
   let first: ApplyPlan | undefined;
   for (let attempt = 1; attempt <= attempts && !signal.aborted; attempt += 1) {
-    const { listing, prefixes } = await readForApply(registry, declared, options.set, soon(signal));
+    const { listing, prefixes } = await withTimeLimit(callMs, signal, (limit) =>
+      readForApply(registry, declared, options.set, limit),
+    );
     const planned = planApply(declared, listing, options);
     const plan = registry.keysAreFiles ? refusingNested(planned) : planned;
     if (plan.problems.length > 0) return { plan, revision: newest, transactions };
@@ -116,7 +117,8 @@ async function writeStages(
   const around = prefixes.filter((prefix) => areaOfKey(prefix) !== 'instances').map(keysFrom);
   for (const stage of stagesOf(plan, { guards: around.length + 1, operations })) {
     const unwritten = { ranges: [records, ...around], since };
-    const result = await registry.transact({ changes: changesOf(stage, parts), unwritten }, soon(signal));
+    const transaction = { changes: changesOf(stage, parts), unwritten };
+    const result = await withTimeLimit(callMs, signal, (limit) => registry.transact(transaction, limit));
     if (result.kind === 'too-many') return { revision, transactions, changed: undefined, most: result.operations };
     if (result.kind === 'changed') return { revision, transactions, changed: result.keys };
     revision = result.revision;

@@ -1,7 +1,8 @@
+import { getEventListeners } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { timeLimit } from './time-limit.ts';
+import { timeLimit, withTimeLimit } from './time-limit.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage: () => void = runInNewContext('gc');
@@ -27,4 +28,19 @@ test('a time limit ends with the signal that it is given', async () => {
   setTimeout(() => parent.abort('asked'), 20);
   expect(await aborts(limit)).toBe('asked');
   expect(timeLimit(60_000, parent.signal).aborted).toBe(true);
+});
+
+test('thousands of calls with a time limit may wait for one signal, and leave nothing at it', async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => warnings.push(warning);
+  process.on('warning', onWarning);
+  const parent = new AbortController();
+  const calls = Array.from({ length: 2000 }, () =>
+    withTimeLimit(60_000, parent.signal, () => new Promise((resolve) => setImmediate(resolve))),
+  );
+  expect(getEventListeners(parent.signal, 'abort')).toHaveLength(2000);
+  await Promise.all(calls);
+  expect(getEventListeners(parent.signal, 'abort')).toEqual([]);
+  process.off('warning', onWarning);
+  expect(warnings).toEqual([]);
 });

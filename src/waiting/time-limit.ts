@@ -1,21 +1,47 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * Aborts after `ms`, or with `signal` if that comes first. AbortSignal.any with AbortSignal.timeout cannot do this: in Node 20 it never
  * aborts after the garbage collector has taken the timeout signal (nodejs/node#54614). The timer does not keep the process alive.
  */
-export function timeLimit(ms: number, signal?: AbortSignal): AbortSignal {
+export const timeLimit = (ms: number, signal?: AbortSignal): AbortSignal => startLimit(ms, signal).limit;
+
+/** Makes a call with such a signal, which listens to `signal` no longer than the call takes. For calls that are made again and again. */
+export async function withTimeLimit<T>(
+  ms: number,
+  signal: AbortSignal,
+  call: (limit: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { limit, release } = startLimit(ms, signal);
+  try {
+    return await call(limit);
+  } finally {
+    release();
+  }
+}
+
+function startLimit(ms: number, signal: AbortSignal | undefined) {
   const controller = new AbortController();
-  const onAbort = () => {
+  const release = () => {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  };
+  const onAbort = () => {
+    release();
     controller.abort(signal?.reason);
   };
   const timer = setTimeout(() => {
-    signal?.removeEventListener('abort', onAbort);
+    release();
     controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'));
   }, ms);
   timer.unref();
   if (signal?.aborted) onAbort();
-  else signal?.addEventListener('abort', onAbort, { once: true });
-  return controller.signal;
+  else if (signal !== undefined) {
+    // Thousands of calls may wait at the same time. From the 11th listener on, Node.js would warn of a leak.
+    setMaxListeners(0, signal);
+    signal.addEventListener('abort', onAbort, { once: true });
+  }
+  return { limit: controller.signal, release };
 }
 
 /**

@@ -11,7 +11,7 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { withOwnCertificate } from '../../render/own-certificate.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
-import { timeLimit } from '../../waiting/time-limit.ts';
+import { withTimeLimit } from '../../waiting/time-limit.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import { askServer } from './ask-server.ts';
 import { type ServerTarget, serverTarget, vouches } from './server-target.ts';
@@ -219,9 +219,9 @@ export class FirstChecks {
   /** Checks a server once. Returns why it did not pass; undefined when it did. */
   async #ask(target: ServerTarget): Promise<string | undefined> {
     const { intervalMs, timeoutMs = intervalMs } = target.check;
-    const limit = timeLimit(Math.min(timeoutMs, mostTimeoutMs), this.#closing.signal);
+    const ms = Math.min(timeoutMs, mostTimeoutMs);
     try {
-      await askServer(target, limit);
+      await withTimeLimit(ms, this.#closing.signal, (limit) => askServer(target, limit));
       return undefined;
     } catch (error) {
       return describe(error);
