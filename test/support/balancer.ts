@@ -122,7 +122,7 @@ export async function startBalancer(options: TestBalancerOptions = {}) {
       overriding.close();
       await balancer.stop(0);
       await tap?.close();
-      if (!keep) await rm(dir, { recursive: true, force: true });
+      if (!keep) await rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     },
   };
 }

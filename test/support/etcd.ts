@@ -123,7 +123,7 @@ export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
     async close(): Promise<void> {
       await Promise.all(members.map((one) => one.stop()));
       await network?.close();
-      await rm(dir, { recursive: true, force: true });
+      await rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     },
   };
 }

@@ -29,7 +29,7 @@ export async function startFiles(kind: 'folder' | 'etcd' = 'folder') {
   const location = etcd?.location ?? `dir:${join(dir, 'registry')}`;
   onTestFinished(async () => {
     await etcd?.close();
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   });
   const path = (name: string) => join(dir, name);
   const write = async (name: string, text: string): Promise<void> => {

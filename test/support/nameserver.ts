@@ -83,7 +83,7 @@ export async function startNameserver(first: Zone) {
   };
   onTestFinished(async () => {
     await stop();
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   });
   await serve(first);
   return {

@@ -31,7 +31,7 @@ export async function startLab(options: Parameters<typeof startBalancer>[0] = {}
   const apps = await Promise.all(['one', 'two', 'three'].map((name) => startApp(name)));
   onTestFinished(async () => {
     await Promise.all(apps.map((app) => app.close()));
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   });
   const [one, two, three] = apps.map(({ address }) => address);
   const start = async (more: Parameters<typeof startBalancer>[0] = {}): Promise<TestBalancer> => {

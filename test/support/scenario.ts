@@ -33,7 +33,7 @@ export async function startScenario(kind: RegistryKind, etcdOptions: EtcdOptions
   onTestFinished(async () => {
     await endHaproxy(balancerDir);
     await etcd?.close();
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   });
 
   return {
