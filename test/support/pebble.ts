@@ -5,7 +5,6 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { onTestFinished } from 'vitest';
 import { startAuthorityProxy } from './authority-proxy.ts';
 import { makeAuthority } from './certificates.ts';
 import { freePorts } from './ports.ts';
@@ -31,7 +30,7 @@ export async function whyNoPebble(): Promise<string | undefined> {
 
 /**
  * A real ACME authority: pebble, behind a proxy that makes the faults of authorities. It resolves each name to 127.0.0.1, and
- * asks the validators, which ask every balancer. Gone when the test is finished.
+ * asks the validators, which ask every balancer.
  */
 export async function startPebble(options: PebbleOptions = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'pm-pebble-'));
@@ -84,13 +83,6 @@ export async function startPebble(options: PebbleOptions = {}) {
   const validators = await startValidators(httpPort);
   let pebble = await startIt();
   const proxy = await startAuthorityProxy({ port, caFile: own.caFile, certFile, keyFile });
-  onTestFinished(async () => {
-    await proxy.close();
-    await validators.close();
-    await Promise.all([end(pebble), end(names)]);
-    await rm(dir, { recursive: true, force: true });
-  });
-
   return {
     dir,
     directory: `https://localhost:${proxy.port}/dir`,
@@ -114,6 +106,12 @@ export async function startPebble(options: PebbleOptions = {}) {
     async forgetEverything(): Promise<void> {
       await end(pebble);
       pebble = await startIt();
+    },
+    async close(): Promise<void> {
+      await proxy.close();
+      await validators.close();
+      await Promise.all([end(pebble), end(names)]);
+      await rm(dir, { recursive: true, force: true });
     },
   };
 }
