@@ -1,3 +1,4 @@
+import { isToken } from './acme/challenge.ts';
 import type { ClaimTarget } from './claim.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from './name.ts';
 import type { OverrideScope } from './override.ts';
@@ -10,7 +11,8 @@ export type KeySubject =
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
   | { readonly kind: 'claim'; readonly service: ClaimTarget }
-  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`, `certificates/`, `acme/`. */
+  | { readonly kind: 'challenge'; readonly token: string }
+  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`, `certificates/`, and the rest of `acme/`. */
   | { readonly kind: 'other' };
 
 /** The key of an instance's registration. */
@@ -61,10 +63,15 @@ const otherAreas: readonly (string | undefined)[] = [
 
 /**
  * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`,
- * `overrides/<service>/*`, `claims/<service>` or `claims/*`.
+ * `overrides/<service>/*`, `claims/<service>`, `claims/*` or `acme/challenges/<token>`.
  */
 export function parseKey(key: string): Parsed<KeySubject> {
   const [area, serviceText, idText, ...rest] = key.split('/');
+  if (area === 'acme' && serviceText === 'challenges') {
+    return idText !== undefined && rest.length === 0 && isToken(idText)
+      ? accepted({ kind: 'challenge', token: idText })
+      : rejected(`${quote(key)} is not acme/challenges/<token>: 1 to 256 of A-Z a-z 0-9 _ -`);
+  }
   if (otherAreas.includes(area)) return accepted(other);
   if (area === 'instances' && serviceText !== undefined && idText !== undefined && rest.length === 0) {
     const service = parseServiceName(serviceText);

@@ -101,6 +101,7 @@ export const knownNames = {
     ...['normalizePaths', 'trustedProxies', 'networks', 'trusting', 'hops', 'to', 'past'],
     ...['proxySenders', 'expectingProxy'],
     ...['https', 'httpsBind', 'certificateList', 'clientCertificateList', 'sharesPort', 'http3', 'quicBind', 'port'],
+    'acme',
     'leaving',
     ...['listeners', 'sharedListeners', 'besideHttps'],
     'name',

@@ -14,7 +14,7 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { byWhom, effectName, type Override } from '../../model/override.ts';
 import { type Auth, secretFileOf } from '../../model/policy/auth.ts';
 import { type Canary, describeCanary } from '../../model/policy/canary.ts';
-import { isChoiceOnly, isRouteKey, serviceOfTarget } from '../../model/route-target.ts';
+import { isChallengeTarget, isChoiceOnly, isRouteKey, serviceOfTarget } from '../../model/route-target.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { describePace } from '../../render/check-pace.ts';
 import { type Conflict, conflictsWith, describeConflict } from '../../render/conflict.ts';
@@ -264,7 +264,7 @@ export class BalanceQueries {
   #routes(): ReadonlyMap<ServiceName, readonly string[]> {
     const routes = new Map<ServiceName, string[]>();
     for (const [route, target] of this.#parts.balancer.status().served.routes) {
-      if (!isRouteKey(route) || isChoiceOnly(target)) continue;
+      if (!isRouteKey(route) || isChoiceOnly(target) || isChallengeTarget(target)) continue;
       const service = serviceOfTarget(target);
       const known = routes.get(service);
       const shown = describeRoute(route, target);

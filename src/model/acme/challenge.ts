@@ -9,9 +9,13 @@ export type Challenge = {
   readonly answer: string;
 };
 
+export function isKeyAuthorization(text: string): boolean {
+  return /^[A-Za-z0-9_-]{1,256}\.[A-Za-z0-9_-]{43}$/.test(text);
+}
+
 const schema = v.strictObject({
   host: v.pipe(v.string(), v.regex(/^[a-z0-9_-][a-z0-9._-]{0,254}$/, 'it is not a host name')),
-  answer: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,256}\.[A-Za-z0-9_-]{43}$/, 'it is not a key authorization')),
+  answer: v.pipe(v.string(), v.check(isKeyAuthorization, 'it is not a key authorization')),
 });
 
 /** Reads the value of `acme/challenges/<token>`. */
