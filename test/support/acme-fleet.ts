@@ -95,9 +95,7 @@ async function entries({ etcd, dir }: Balancers): Promise<ReadonlyMap<string, st
   const found = await readdir(root, { recursive: true, withFileTypes: true });
   const files = found.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name));
   return new Map(
-    await Promise.all(
-      files.map(async (path) => [path.slice(root.length + 1), await readFile(path, 'utf8')] as const),
-    ),
+    await Promise.all(files.map(async (path) => [path.slice(root.length + 1), await readFile(path, 'utf8')] as const)),
   );
 }
 
