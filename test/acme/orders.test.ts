@@ -1,33 +1,11 @@
 import { expect, test } from 'vitest';
 import { certificateKey, orderKey } from '../../src/model/acme/keys.ts';
-import { type AcmeBalancer, type AcmeFleet, startAcmeFleet } from '../support/acme-fleet.ts';
+import { startAcmeFleet, startThree, untilServed } from '../support/acme-fleet.ts';
 import { exchange } from '../support/ask.ts';
 import { requestOver } from '../support/tls-request.ts';
 import { until } from '../support/until.ts';
 
 const host = 'shop.example.com';
-
-/** Resolves when every one of these serves the same certificate for the host. Gives its fingerprint. */
-function served(balancers: readonly AcmeBalancer[], name = host): Promise<string> {
-  return until(
-    `every balancer serves the certificate of ${name}`,
-    async () => {
-      const found = await Promise.all(balancers.map((one) => one.certificateOf(name)));
-      const [first] = found;
-      const names = first?.subjectaltname?.split(', ') ?? [];
-      const same = found.every((one) => one?.fingerprint256 === first?.fingerprint256);
-      return names.includes(`DNS:${name}`) && same ? first?.fingerprint256 : undefined;
-    },
-    { deadlineMs: 60_000 },
-  );
-}
-
-async function startThree(fleet: AcmeFleet) {
-  const ids = ['lb-1', 'lb-2', 'lb-3'] as const;
-  const [one, two, three] = await Promise.all(ids.map((id) => fleet.balancer(id)));
-  if (one === undefined || two === undefined || three === undefined) throw new Error('three were started');
-  return [one, two, three] as const;
-}
 
 test('a declared host has HTTPS on three balancers, and the authority asks only when all of them answer', async () => {
   const fleet = await startAcmeFleet();
@@ -38,7 +16,7 @@ test('a declared host has HTTPS on three balancers, and the authority asks only 
   await fleet.declare('shop', [host]);
   // Until there is a certificate, HTTP is answered as before, without the redirect that the policy asks for.
   await until('HTTP is answered', async () => (await balancers[0].ask(host)).status !== 404);
-  await served(balancers);
+  await untilServed(balancers, host);
   const since = reloads();
 
   const { validators, root } = fleet.pebble;
@@ -69,11 +47,11 @@ test('a second host takes no reload', async () => {
   const fleet = await startAcmeFleet();
   const balancers = await startThree(fleet);
   await fleet.declare('shop', [host]);
-  await served(balancers);
+  await untilServed(balancers, host);
   const reloads = () => balancers.map(({ process }) => process.log.filter(({ event }) => event === 'reloaded').length);
   const before = reloads();
   await fleet.declare('shop', [host, 'blog.example.com']);
-  await served(balancers, 'blog.example.com');
+  await untilServed(balancers, 'blog.example.com');
   expect(reloads()).toEqual(before);
 });
 
@@ -81,7 +59,7 @@ test('no private key is in the registry in clear, in a log, in the status or on 
   const fleet = await startAcmeFleet();
   const balancers = await startThree(fleet);
   await fleet.declare('shop', [host]);
-  await served(balancers);
+  await untilServed(balancers, host);
   const seen: string[] = [...(await fleet.entries()).values()];
   for (const one of balancers) {
     seen.push(...one.process.output);
@@ -118,7 +96,7 @@ test.each([
     await leader?.kill();
     held.release();
     const others = balancers.filter((one) => one.id !== id);
-    await served(others);
+    await untilServed(others, host);
     expect(fleet.pebble.ordersOf(host)).toBeLessThanOrEqual(atMost);
     expect(await fleet.leader()).not.toBe(id);
     await until('the order is over', async () => {
@@ -138,7 +116,7 @@ test('a balancer that joins in the middle of a challenge answers it, too', async
   await held.reached();
   const third = await fleet.balancer('lb-3');
   held.release();
-  await served([...first, third]);
+  await untilServed([...first, third], host);
   for (const { answers } of fleet.pebble.validators.seen()) {
     expect(answers).toHaveLength(3);
     expect(new Set(answers).size).toBe(1);
@@ -158,14 +136,14 @@ test('an order goes on when etcd has been away in the middle of it', async () =>
   held.release();
   await Promise.all(balancers.map(({ process }) => process.logged('registry-disconnected')));
   member?.start();
-  await served(balancers);
+  await untilServed(balancers, host);
 });
 
 test('a balancer that starts while the registry is away serves its certificates', async () => {
   const fleet = await startAcmeFleet();
   const one = await fleet.balancer('lb-1');
   await fleet.declare('shop', [host]);
-  const before = await served([one]);
+  const before = await untilServed([one], host);
   await fleet.etcd?.members[0]?.stop();
   one.process.kill('SIGTERM');
   await one.process.ended;
@@ -178,6 +156,6 @@ test('certificates are ordered with a folder as the registry', async () => {
   const fleet = await startAcmeFleet({ registry: 'folder' });
   const balancers = await startThree(fleet);
   await fleet.declare('shop', [host]);
-  await served(balancers);
+  await untilServed(balancers, host);
   expect(fleet.pebble.ordersOf(host)).toBe(1);
 });

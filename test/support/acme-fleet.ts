@@ -109,3 +109,29 @@ export function certificateOf(port: number, servername: string): Promise<PeerCer
     socket.on('error', () => resolve(undefined)).setTimeout(5000, () => socket.destroy(new Error('no handshake')));
   });
 }
+
+/** Starts three of them. */
+export async function startThree(fleet: AcmeFleet) {
+  const [one, two, three] = await Promise.all(['lb-1', 'lb-2', 'lb-3'].map((id) => fleet.balancer(id)));
+  if (one === undefined || two === undefined || three === undefined) throw new Error('three were started');
+  return [one, two, three] as const;
+}
+
+/** Resolves when every one of these serves the same certificate for the host, with this name in it. Gives its fingerprint. */
+export function untilServed(
+  balancers: readonly Pick<AcmeBalancer, 'certificateOf'>[],
+  host: string,
+  name = host,
+): Promise<string> {
+  return until(
+    `every balancer serves the certificate of ${host}`,
+    async () => {
+      const found = await Promise.all(balancers.map((one) => one.certificateOf(host)));
+      const [first] = found;
+      const names = first?.subjectaltname?.split(', ') ?? [];
+      const same = found.every((one) => one?.fingerprint256 === first?.fingerprint256);
+      return names.includes(`DNS:${name}`) && same ? first?.fingerprint256 : undefined;
+    },
+    { deadlineMs: 60_000 },
+  );
+}

@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { onTestFinished } from 'vitest';
 import { freePorts } from './ports.ts';
 import { until } from './until.ts';
 
@@ -50,18 +49,22 @@ export async function startBind(zone: string) {
   const output: string[] = [];
   const child = spawn('named', ['-g', '-c', join(dir, 'named.conf')], { stdio: ['ignore', 'pipe', 'pipe'] });
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => output.push(String(part)));
-  onTestFinished(async () => {
-    const gone = new Promise((resolve) => child.once('close', resolve));
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL');
-      await gone;
-    }
-    await rm(dir, { recursive: true, force: true });
-  });
   const server = `127.0.0.1:${port}`;
   await until('BIND answers', () => {
     if (child.exitCode !== null) throw new Error(output.join(''));
     return output.some((line) => line.includes('running'));
   });
-  return { server, keyFile, output: (): string => output.join('') };
+  return {
+    server,
+    keyFile,
+    output: (): string => output.join(''),
+    async close(): Promise<void> {
+      const gone = new Promise((resolve) => child.once('close', resolve));
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGKILL');
+        await gone;
+      }
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
 }

@@ -96,12 +96,8 @@ export async function startPebble(options: PebbleOptions = {}) {
     flags: ['--acme', `https://localhost:${proxy.port}/dir`, '--acme-ca', own.caFile],
     /** The root (PEM) of the certificates that it issues: another with each start. */
     root: () => askHttps(management, '/roots/0', own.caFile),
-    /** Changes what the nameserver answers, such as `set-txt`, `set-default-ipv4` or `add-a`. */
-    async nameserver(command: string, body: unknown): Promise<void> {
-      const address = `http://127.0.0.1:${dnsManagement}/${command}`;
-      const answer = await fetch(address, { method: 'POST', body: JSON.stringify(body) });
-      if (!answer.ok) throw new Error(`the nameserver refuses ${command}: ${await answer.text()}`);
-    },
+    /** Where its nameserver takes changes, such as `set-txt` and `clear-txt`. */
+    nameserverControl: `http://127.0.0.1:${dnsManagement}`,
     /** Starts it again: it has forgotten its accounts, orders and certificates, and has another root. */
     async forgetEverything(): Promise<void> {
       await end(pebble);
