@@ -68,7 +68,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       https &&
       ((callbacks) => {
         const { certificates: own, certificateList: list } = paths;
-        const folder = resolve(https.certificates);
+        const folder = https.certificates === undefined ? undefined : resolve(https.certificates);
         return new Certificates({ folder, own, list, metrics: metrics.certificates, logger, ...callbacks });
       }),
   });

@@ -9,7 +9,7 @@ type Named = { readonly flag: string; readonly path: string; readonly kind: 'fil
 
 /** The folders that a balancer follows from its start on and that are not there, or that it may not read. */
 export function missingAtStart(settings: BalanceSettings): Promise<readonly Fault[]> {
-  const { serverTls, secrets, errorPages, defaultErrorPages, https } = settings;
+  const { serverTls, secrets, errorPages, defaultErrorPages, https, acme, sealingKeys } = settings;
   const pages = new Set(defaultErrorPages?.values());
   const ofPages = errorPages ?? pathsOf(settings.dir).errorPages;
   return missing([
@@ -18,6 +18,11 @@ export function missingAtStart(settings: BalanceSettings): Promise<readonly Faul
     ...named('--secrets', secrets, 'folder'),
     ...named('--error-pages', errorPages, 'folder'),
     ...named('--certificates', https?.certificates, 'folder'),
+    ...named('--sealing-keys', sealingKeys, 'file'),
+    ...named('--acme-ca', acme?.ca, 'file'),
+    ...named('--acme-eab-key', acme?.eab?.keyFile, 'file'),
+    ...named('--acme-dns-command', acme?.dns?.kind === 'command' ? acme.dns.file : undefined, 'file'),
+    ...named('--acme-dns-key', acme?.dns?.kind === 'update' ? acme.dns.keyFile : undefined, 'file'),
   ]);
 }
 
