@@ -28,6 +28,8 @@ export type Catalog = {
   readonly claims: Claims;
   /** By token, the answers to an ACME authority. */
   readonly challenges: PersistentMap<string, Challenge>;
+  /** The names in the certificates that HAProxy serves. They are no part of the registry: the balancer sets them. */
+  readonly certified: PersistentSet<string>;
   /** The raw entry behind everything in `services`, `overrides`, `claims` and `challenges`; what is kept on disk. */
   readonly accepted: PersistentMap<string, Entry>;
   readonly rejected: PersistentMap<string, Rejection>;
@@ -52,6 +54,7 @@ export const emptyCatalog: Catalog = {
   overrides: noOverrides,
   claims: PersistentMap(),
   challenges: PersistentMap(),
+  certified: PersistentSet(),
   accepted: PersistentMap(),
   rejected: PersistentMap(),
   rejections: PersistentMap(),

@@ -11,7 +11,7 @@ import {
 import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import { bySpecificity, findRoute, RouteSet } from '../render/route-set.ts';
 import { sameSection } from '../render/template.ts';
-import { concernsChallenge, planChallenges } from './plan-challenges.ts';
+import { concernsChallenge, planCertificateKeys, planChallenges } from './plan-acme.ts';
 import { parseServerLine } from './server-line.ts';
 import type { RouteStep } from './step.ts';
 
@@ -116,16 +116,11 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
   const states = planStates(served, desired, all, (service) => isReady(service) && !lagging.has(service));
   removing.sort((a, b) => bySpecificity(b.route, a.route));
   const versions = planVersions(served, desired, all, isReady);
-  const challenges = planChallenges(served, desired, all.filter(isChallenge), isReady);
-  const steps = [
-    ...states.restricting,
-    ...challenges,
-    ...versions,
-    ...adding,
-    ...setting,
-    ...removing,
-    ...states.loosening,
+  const own = [
+    ...planChallenges(served, desired, all.filter(isChallenge), isReady),
+    ...planCertificateKeys(served, desired, all),
   ];
+  const steps = [...states.restricting, ...own, ...versions, ...adding, ...setting, ...removing, ...states.loosening];
   return { steps, crowding: [...crowding] };
 }
 

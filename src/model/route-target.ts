@@ -34,7 +34,7 @@ export function choiceTarget(
 
 /** Reads what one of the functions here wrote. */
 export function parseRouteTarget(text: string): Parsed<RouteTarget> {
-  if (isState(text) || isAnswer(text)) return accepted(text as RouteTarget);
+  if (isState(text) || isAnswer(text) || text === acmeService) return accepted(text as RouteTarget);
   const versioned = /^([^/]+)\/=[A-Za-z0-9._:+-]{1,127}$/.exec(text);
   if (versioned?.[1] !== undefined && parseServiceName(versioned[1]).ok) return accepted(text as RouteTarget);
   const isChoice = text.startsWith('?/');
@@ -79,6 +79,17 @@ export const challengeTarget = ({ answer }: Pick<Challenge, 'answer'>): RouteTar
 export const isChallengeTarget = (target: RouteTarget | undefined): boolean =>
   target?.startsWith(`${acmeService}/`) === true;
 
+/** The target of a key of the route map that says no more than that it is there. */
+export const acmeTarget = acmeService as string as RouteTarget;
+
+const certificatePrefix = 'CERTIFICATE:';
+
+/** The key of the route map for a name in a certificate that HAProxy serves. As with states, no request is led by it. */
+export const certificateKey = (name: string): string => `${certificatePrefix}${name}`;
+
+/** Whether a key of the route map is about a certificate. */
+export const isCertificateKey = (key: string): boolean => key.startsWith(certificatePrefix);
+
 const isAnswer = (text: string): boolean => {
   const [service, answer = '', ...rest] = text.split('/');
   return service === acmeService && rest.length === 0 && isKeyAuthorization(answer);
@@ -112,7 +123,7 @@ export const versionTarget = (service: ServiceName, value: string): RouteTarget 
 export const isVersionKey = (key: string): boolean => key.startsWith(versionPrefix);
 
 /** Whether a key of the route map leads requests to a service. */
-export const isRouteKey = (key: string): boolean => !isStateKey(key) && !isVersionKey(key);
+export const isRouteKey = (key: string): boolean => !isStateKey(key) && !isVersionKey(key) && !isCertificateKey(key);
 
 /** The service whose state a key of the route map holds. */
 export const serviceOfState = (key: string): ServiceName => key.slice(prefix.length) as ServiceName;

@@ -96,8 +96,8 @@ function render(request: RenderRequest): RenderResult {
   const routable = canMatch(templating) ? catalog.services : withoutMatches(catalog.services);
   const routeTable =
     known === undefined
-      ? changeRoutes(noRoutes, catalog.services.keys(), routable)
-      : changeRoutes(known, dirty.keys(), routable);
+      ? changeRoutes(noRoutes, catalog.services.keys(), routable, catalog.certified)
+      : changeRoutes(known, dirty.keys(), routable, catalog.certified);
   const rendered = { ...previous, revision: catalog.revision, ...sections, routeTable };
   const wholeService = [...dirty.values()].some(({ whole }) => whole);
   if (!wholeService && known === routeTable) return { rendered, problems, conflicts: undefined };

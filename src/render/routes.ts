@@ -22,6 +22,7 @@ import {
   type HostConflict,
   isBounded,
 } from './bounded-claims.ts';
+import { type CertificateKeys, changeCertificateKeys, noCertificateKeys } from './certificate-keys.ts';
 import { type Contribution, claimsByHost, decideRoutes } from './deciding-routes.ts';
 import {
   changeMatched,
@@ -73,6 +74,7 @@ export type RouteTable = {
   readonly routes: Routes;
   /** By service, the keys of the route map about its versions. */
   readonly versions: PersistentMap<ServiceName, ReadonlyMap<string, RouteTarget>>;
+  readonly certificates: CertificateKeys;
   /** Services that ask for no route but may ask for a port. */
   readonly tcp: PersistentSet<ServiceName>;
 };
@@ -87,18 +89,43 @@ export const noRoutes: RouteTable = {
   overruled: new Map(),
   routes: RouteMap.empty,
   versions: PersistentMap(),
+  certificates: noCertificateKeys,
   tcp: PersistentSet(),
 };
 
 /**
  * The table with these services as they are now; one that is not among `services` has gone.
  */
-export function changeRoutes(table: RouteTable, names: Iterable<ServiceName>, services: Services): RouteTable {
+export function changeRoutes(
+  table: RouteTable,
+  names: Iterable<ServiceName>,
+  services: Services,
+  certified: PersistentSet<string> = noCertificateKeys.names,
+): RouteTable {
   const all = [...names];
-  return changeVersions(changeClaims(table, all, services), all, services);
+  return changeVersions(
+    changeClaims(changeCertificates(table, all, services, certified), all, services),
+    all,
+    services,
+  );
 }
 
 type Services = { get(name: ServiceName): Service | undefined };
+
+/** Before the claims, which replace the former policies. */
+function changeCertificates(
+  table: RouteTable,
+  dirty: readonly ServiceName[],
+  services: Services,
+  certified: PersistentSet<string>,
+): RouteTable {
+  let { certificates } = table;
+  const routes = table.routes.withMutations((draft) => {
+    const policies = { past: table.services, present: services };
+    certificates = changeCertificateKeys(certificates, dirty, policies, certified, draft);
+  });
+  return certificates === table.certificates ? table : { ...table, routes, certificates };
+}
 
 /** These keys change with the instances of a service, and not only with its policy. */
 function changeVersions(table: RouteTable, names: readonly ServiceName[], services: Services): RouteTable {
@@ -140,6 +167,7 @@ function changeClaims(table: RouteTable, names: readonly ServiceName[], services
   }
   const next = {
     versions: table.versions,
+    certificates: table.certificates,
     services: known.asImmutable(),
     claims: claims.asImmutable(),
     matched: changeMatched(table.matched, changed, claims),

@@ -108,7 +108,7 @@ export const knownNames = {
     'clientTimeout',
     'backends',
   ],
-  policy: ['policy', 'peersSocket', 'ratesMap', ...policyNames],
+  policy: ['policy', 'peersSocket', 'ratesMap', 'routesMap', ...policyNames],
   backend: ['policy', ...policyNames, ...versionNames, 'servers'],
   server: [
     ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'hashId'],

@@ -39,7 +39,11 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   strip: fc.constantFrom<unknown>(true, false, 'true'),
   priority: fc.constantFrom<unknown>(0, -5, '5'),
   maintenance: fc.constantFrom<unknown>(true, false, 'yes'),
-  https: fc.constantFrom<unknown>('redirect', 'optional', 'redirect ', { redirect: 8443 }, { redirect: '443' }),
+  https: fc.constantFrom<unknown>(
+    ...['redirect', 'optional', 'redirect ', { redirect: 8443 }, { redirect: '443' }, { redirect: true }, {}],
+    ...[{ certificate: 'auto' }, { certificate: 'auto', redirect: true }, { certificate: 'auto', redirect: 8443 }],
+    ...[{ certificate: 'auto ', redirect: true }, { certificate: true }],
+  ),
   sni: fc.array(fc.oneof(fc.constantFrom('s.example', '*.t.example', '*', 's.*'), hostileText), { maxLength: 3 }),
   alpn: fc.array(fc.oneof(fc.constantFrom('h2', 'acme-tls/1'), hostileText), { maxLength: 2 }),
   routes: fc.array(

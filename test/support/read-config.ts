@@ -41,6 +41,19 @@ export const serverKeywords = [
 ].join('');
 
 const line = (text: string) => new RegExp(`^ {4}${text}$`);
+
+/** The lines of a policy whose redirect waits for a certificate. */
+const certificateLines: readonly RegExp[] = [
+  line('http-request set-var\\(txn.tls_host\\) req.fhdr\\(host\\),host_only,lower,regsub\\(\\\\\\.\\$,\\)'),
+  line(`http-request set-var\\(txn.tls_host\\) str\\(${hostName}\\) if \\{ var\\(txn.moved\\) -m found \\}`),
+  line('http-request set-var\\(txn.tls_domain\\) var\\(txn.tls_host\\),field\\(2,.,0\\)'),
+  line(
+    'http-request set-var\\(txn.certified\\) str\\(CERTIFICATE:\\),concat\\(,txn.tls_host\\),map_str\\(/[A-Za-z0-9._/-]+\\)',
+  ),
+  line(
+    'http-request set-var\\(txn.certified\\) str\\(CERTIFICATE:\\*\\.\\),concat\\(,txn.tls_domain\\),map_str\\(/[A-Za-z0-9._/-]+\\) unless \\{ var\\(txn.certified\\) -m found \\}',
+  ),
+];
 const serverLine = line(
   `server (${id}) ${target} weight [0-9]{1,3}${serverKeywords}(?: init-addr last,libc,none)?(?: disabled)?(?: check-sni ${word})?`,
 );
@@ -157,14 +170,15 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
         `http-request set-var\\(txn.moved\\) bool\\(true\\) unless \\{ req.hdr\\(host\\),host_only -m str -i ${hostName} \\}`,
       ),
       line(
-        `http-request redirect location https?://(?:${hostName}(?::${port})?|%\\[req.hdr\\(host\\)(?:,host_only)?\\](?::${port})?)%\\[pathq\\] code 30[12378] if \\{ var\\(txn.moved\\) -m found \\}(?: \\{ ssl_fc \\} \\|\\| \\{ var\\(txn.moved\\) -m found \\} \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\})?`,
+        `http-request redirect location https?://(?:${hostName}(?::${port})?|%\\[req.hdr\\(host\\)(?:,host_only)?\\](?::${port})?)%\\[pathq\\] code 30[12378] if \\{ var\\(txn.moved\\) -m found \\}(?: \\{ var\\(txn.certified\\) -m found \\}| \\{ ssl_fc \\} \\|\\| \\{ var\\(txn.moved\\) -m found \\} \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\})?`,
       ),
       line(
         'http-request return status 400 content-type text/plain string "the path of this request is not valid\\\\n" if \\{ path -m reg /\\\\\\.\\\\\\.\\?\\(/\\|;\\|\\$\\) \\}',
       ),
       line(
-        'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 unless \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\} \\|\\| \\{ ssl_fc \\} !\\{ req.hdr\\(X-Forwarded-Proto\\) -i http \\}',
+        'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 unless (?:!\\{ var\\(txn.certified\\) -m found \\} \\|\\| )?\\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\} \\|\\| \\{ ssl_fc \\} !\\{ req.hdr\\(X-Forwarded-Proto\\) -i http \\}',
       ),
+      ...certificateLines,
       line('\\.if version_atleast\\(2.9\\)'),
       line(`http-request set-timeout client ${ms}`),
       line('\\.endif'),

@@ -120,6 +120,11 @@ export class Balancer {
     this.#own.publishing.onFolded(this.#own.intake.offer(event));
   }
 
+  /** HAProxy serves certificates with these names (`shop.example.com`, `*.example.com`) now: redirects that wait for one follow. */
+  certify(names: ReadonlySet<string>): void {
+    this.#own.publishing.onFolded(this.#own.intake.certify(names));
+  }
+
   /** The time of these overrides is up. */
   endOverrides(targets: readonly OverrideTarget[]): void {
     this.#own.publishing.onFolded(this.#own.intake.endOverrides(targets));

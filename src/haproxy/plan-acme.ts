@@ -1,5 +1,5 @@
 import type { ServiceName } from '../model/name.ts';
-import { acmeService, isChallengeTarget, serviceOfTarget } from '../model/route-target.ts';
+import { acmeService, isCertificateKey, isChallengeTarget, serviceOfTarget } from '../model/route-target.ts';
 import type { Rendered } from '../render/rendered.ts';
 import type { RouteStep } from './step.ts';
 
@@ -24,6 +24,19 @@ export function planChallenges(
     const waits = target !== undefined && !(isChallengeTarget(target) ? answers : isReady(serviceOfTarget(target)));
     if (target === undefined || waits) return isChallengeTarget(now) ? [{ kind: 'remove-route', route }] : [];
     return [{ kind: now === undefined ? 'add-route' : 'set-route', route, target }];
+  });
+}
+
+/** Plans the keys of names in certificates. A redirect asks for them, whenever HAProxy has its rules. */
+export function planCertificateKeys(
+  served: Rendered,
+  desired: Rendered,
+  differing: readonly string[],
+): readonly RouteStep[] {
+  return differing.filter(isCertificateKey).map((route) => {
+    const target = desired.routes.get(route);
+    if (target === undefined) return { kind: 'remove-route', route };
+    return { kind: served.routes.has(route) ? 'set-route' : 'add-route', route, target };
   });
 }
 
