@@ -46,7 +46,7 @@ const mayImport = {
   'balance/acknowledge':
     'model waiting logging metrics registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
   'balance/fleet-limits': 'model waiting logging registry catalog render haproxy fleet',
-  'balance/tls': 'model waiting logging metrics fs catalog render haproxy balance/observe',
+  'balance/tls': 'model waiting logging metrics fs registry catalog render haproxy fleet balance/observe',
   'balance/secrets': 'model waiting logging fs catalog render haproxy',
   'balance/history': 'haproxy',
   'balance/queries':

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { rejecting } from '../catalog/limits.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { type Release, releasedBy } from '../registry/releases.ts';
@@ -20,8 +20,11 @@ import { RegistryStatus } from './registry-status.ts';
 import { readOrMakeOwner } from './state/owner.ts';
 import type { BalancePaths } from './state/paths.ts';
 import { provideShipped } from './state/shipped-files.ts';
-import { Certificates } from './tls/certificates.ts';
+import { storedFolder } from './tls/certificate-folder.ts';
+import { Certificates, refusedCertificates } from './tls/certificates.ts';
 import { observingHosts } from './tls/client-certificates.ts';
+import { openSealingKeys } from './tls/sealing-key-file.ts';
+import { StoredCertificates } from './tls/stored-certificates.ts';
 import { wireBalancer } from './wire-balancer.ts';
 
 const retryMs = 10_000;
@@ -49,6 +52,12 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       acknowledging?.changed();
     },
   });
+  const sealing = await openSealingKeys({
+    file: settings.sealingKeys === undefined ? undefined : resolve(settings.sealingKeys),
+    logger,
+    onChange: () => wired.certificates?.look(),
+  });
+  const stored = new StoredCertificates({ own: join(paths.certificates, storedFolder), sealing });
   const haproxyVersion = new HaproxyVersion(logger, () => acknowledging?.changed());
   const { reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = settings;
   const wired = await wireBalancer({
@@ -59,7 +68,8 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     onOverridesExpired: dropEndedOverrides,
     onHaproxyVersion: (current) => haproxyVersion.onConnected(current),
     onUnproven: () => acknowledging?.changed(),
-    values: () => (fileKeeper === undefined ? [] : heldEntries.values()),
+    onCertificatesServed: () => acknowledging?.changed(),
+    values: () => heldEntries.entriesOf(fileKeeper === undefined ? ['certificates'] : ['certificates', 'keys']),
     openHaproxy: (onExit, onHealth) =>
       openHaproxy(settings.haproxy, { paths, logger, signal, hurry: parts.hurry, onExit, onHealth }),
     provideShipped: () => provideShipped(parts.shippedForHaproxy, paths, settings.maintenancePage),
@@ -69,7 +79,8 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       ((callbacks) => {
         const { certificates: own, certificateList: list } = paths;
         const folder = https.certificates === undefined ? undefined : resolve(https.certificates);
-        return new Certificates({ folder, own, list, metrics: metrics.certificates, logger, ...callbacks });
+        const parts = { folder, own, list, stored, metrics: metrics.certificates, logger, ...callbacks };
+        return new Certificates(parts);
       }),
   });
   const { balancer, haproxy, link, guarding, unproven } = wired;
@@ -82,6 +93,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       metrics: metrics.acknowledge,
       haproxyVersion: () => haproxyVersion.current,
       templates: () => balancer.templates,
+      certificates: () => refusedCertificates(stored, wired.certificates),
       isCurrent: (workerPid) => balancer.watch.isCurrent(workerPid),
     }));
   const fleetLimits =
@@ -123,6 +135,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     queueMicrotask(() => heldEntries.dropEndedOverrides(balancer.status().catalog));
   }
   function onEvent(event: RegistryEvent): void {
+    if (stored.offer(event)) wired.certificates?.look();
     registryStatus.onEvent(event);
     acknowledging?.onEvent(event);
     balancer.offer(event);
@@ -139,6 +152,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     ...{ baseSettings, metrics, registryStatus, heldEntries, haproxyVersion, fileKeeper, acknowledging, onRelease },
     fleetLimits,
     planner,
+    ...{ sealing, stored },
   };
 }
 

@@ -98,7 +98,7 @@ async function serve(
 ): Promise<void> {
   const { signal, leaving, now, logger, manager } = parts;
   const { balancer, haproxy, haproxyVersion, acknowledging, registryStatus, fileKeeper, baseSettings } = assembled;
-  const { certificates, serverPems, secrets } = assembled;
+  const { certificates, serverPems, secrets, sealing } = assembled;
   // Without a view of the registry there is nothing to serve. An answer of 404 would be worse than none.
   const stillWaiting = () => manager.started('pointsman waits for the registry; HAProxy does not serve yet');
   const waiting = setTimeout(stillWaiting, startedAfterMs);
@@ -138,6 +138,7 @@ async function serve(
   });
   haproxyVersion.logFaults();
   certificates?.watch();
+  sealing.watch();
   serverPems.watch();
   secrets.watch();
   errorPages.watch();
@@ -165,6 +166,7 @@ async function endBalance(
   heldEntries.holder.close();
   await fileKeeper?.close();
   await fleetLimits?.close();
+  await assembled.sealing.close();
   await balancer.stop(settings.stopTimeoutMs, ending);
   // If HAProxy goes on serving, the key stays until its lease ends: an instance that leaves meanwhile still waits for this balancer.
   const withoutSuccessor = settings.haproxy.mode === 'managed' ? 'remove' : 'leave';

@@ -51,8 +51,10 @@ type WiringParts = BalancerSettings & {
   /** Copies the files that ship with pointsman, once the folders exist. */
   readonly provideShipped: () => Promise<void>;
   readonly openCertificates?:
-    | ((callbacks: Pick<CertificatesParts, 'onChange' | 'onReload' | 'onDrift'>) => Certificates)
+    | ((callbacks: Pick<CertificatesParts, 'onChange' | 'onReload' | 'onDrift' | 'onServed'>) => Certificates)
     | undefined;
+  /** The worker serves other certificates than before. */
+  readonly onCertificatesServed?: () => void;
   /** Another path of the runtime socket, for tests. */
   readonly socket?: string | undefined;
   /** Other servers than before wait for their first check. */
@@ -182,7 +184,14 @@ type TlsParts = Late & {
   readonly haproxy: Haproxy;
 };
 async function wireTls(
-  { baseSettings, logger, openCertificates, secretsFolder, paths: { fetchedKeys: secretsKept } }: WiringParts,
+  {
+    baseSettings,
+    logger,
+    openCertificates,
+    onCertificatesServed,
+    secretsFolder,
+    paths: { fetchedKeys: secretsKept },
+  }: WiringParts,
   { files, link, troubles, haproxy, balancer }: TlsParts,
 ) {
   const onReload = (file: string) => balancer().reloadFor(file);
@@ -190,6 +199,10 @@ async function wireTls(
     onChange: () => balancer().watch.inspectSoon(),
     onReload,
     onDrift: (differences) => balancer().drifted(differences),
+    onServed: (names) => {
+      balancer().certify(names);
+      onCertificatesServed?.();
+    },
   });
   await certificates?.prepare();
   const onChange = () => balancer().fileChanged();

@@ -33,7 +33,7 @@ test('a declared host has HTTPS on three balancers, and the authority asks only 
   }
   expect(fleet.pebble.ordersOf(host)).toBe(1);
   for (const { http } of balancers) {
-    await until('HTTP is redirected', async () => (await exchange(http, { host })).status === 301);
+    await until('HTTP is redirected', async () => (await exchange(http, { host })).status === 308);
   }
   // The certificate and the redirect that waited for it take no reload.
   expect(reloads()).toEqual(since);

@@ -1,12 +1,16 @@
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
+import type { Refusal } from '../../fleet/acknowledgement.ts';
 import { LinkedWatch } from '../../fs/linked-watch.ts';
 import { type CertificateChange, serveCertificates } from '../../haproxy/certificate-store.ts';
 import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
 import type { MakeMetric } from '../../metrics/make-metric.ts';
+import { certificateKey } from '../../model/acme/keys.ts';
 import type { Certificate } from '../../model/certificate.ts';
 import { describe, Fault } from '../../model/fault.ts';
+import type { Entry } from '../../registry/registry.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
 import { CertificateFolder, type CertificateFolderParts } from './certificate-folder.ts';
+import type { StoredCertificates } from './stored-certificates.ts';
 
 export const certificateMetrics = ({ gauge }: MakeMetric) => ({
   certificateExpiry: gauge(
@@ -21,15 +25,29 @@ export type CertificatesParts = CertificateFolderParts & {
   readonly metrics: ReturnType<typeof certificateMetrics>;
   /** The certificates changed: call `serve`. */
   readonly onChange: () => void;
+  /** The worker serves certificates with these names. */
+  readonly onServed: (names: ReadonlySet<string>) => void;
   /** HAProxy has to load this file itself. */
   readonly onReload: (file: string) => void;
   /** A worker serves other certificates than pointsman gave it. */
   readonly onDrift: (differences: readonly string[]) => void;
 };
+/** The certificates of the registry that this balancer does not serve. `certificates`: undefined where it serves no HTTPS. */
+export const refusedCertificates = (
+  stored: StoredCertificates,
+  certificates: Certificates | undefined,
+): readonly Refusal[] =>
+  certificates?.refusals(stored.entries) ??
+  [...stored.entries.values()].map(({ key }) => ({
+    ...{ key, reason: 'this balancer serves no HTTPS: start it with --https', absent: true, final: true },
+  }));
+
 export type CertificateStatus = {
   readonly name: string;
   readonly names: readonly string[];
   readonly notAfter: string;
+  /** `registry`: a certificate that pointsman ordered, or that an operator wrote to `certificates/<host>`. */
+  readonly source: 'folder' | 'registry';
 };
 
 const rescanMs = 60_000;
@@ -46,10 +64,16 @@ export class Certificates {
   readonly #reloaded = new Map<string, string>();
   /** By file, why the worker does not serve it. */
   #unserved: ReadonlyMap<string, string> = new Map();
+  /** The files that the worker serves in this or an earlier form. */
+  #inWorker: ReadonlySet<string> = new Set();
+  /** The files that HAProxy has to read by a reload. */
+  #reloading: ReadonlySet<string> = new Set();
   /** Other programs may have changed the certificates of the worker. */
   #doubted = false;
   readonly #reads = new SerialQueue();
   #watch: LinkedWatch | undefined;
+  /** A turn that has not begun yet looks at the registry's certificates. */
+  #lookWaits = false;
   #rescan: NodeJS.Timeout | undefined;
 
   constructor(parts: CertificatesParts) {
@@ -61,7 +85,7 @@ export class Certificates {
   async prepare(): Promise<void> {
     await this.folder.prepare();
     try {
-      await this.#read();
+      await this.#reads.run(() => this.#read());
     } catch (cause) {
       throw new Fault('settings', `it cannot be read: ${describe(cause)}`, {
         where: `--certificates ${this.#parts.folder}`,
@@ -70,24 +94,46 @@ export class Certificates {
     }
   }
 
-  watch(): void {
-    const { folder, logger, onChange } = this.#parts;
-    const look = () =>
-      void this.#reads
-        .run(async () => {
-          if (await this.#read()) onChange();
-        })
-        .catch((error: unknown) =>
-          logger.error(
-            { event: 'certificates-unread', reason: describe(error) },
-            'the previous certificates stay in use',
-          ),
-        );
-    this.#watch = new LinkedWatch({
-      folder,
-      onChange: look,
-      onError: (error) => logger.warn({ event: 'certificates-watch', reason: describe(error) }, 'not watched'),
+  /** Reads the certificates of the registry that were there before the registry answers, and writes their copies. */
+  async resume(): Promise<void> {
+    await this.#reads.run(() => this.#read({ folder: false }));
+    this.#parts.onServed(this.#names(this.folder.wanted.keys()));
+  }
+
+  /** To be called when the certificates of the registry changed, or the keys that open them. */
+  look(): void {
+    if (this.#lookWaits) return;
+    this.#lookWaits = true;
+    this.#turn(() => {
+      this.#lookWaits = false;
+      return this.#read({ folder: false });
     });
+  }
+
+  #turn(read: () => Promise<boolean>): void {
+    const { logger, onChange } = this.#parts;
+    void this.#reads
+      .run(async () => {
+        if (await read()) onChange();
+      })
+      .catch((error: unknown) =>
+        logger.error(
+          { event: 'certificates-unread', reason: describe(error) },
+          'the previous certificates stay in use',
+        ),
+      );
+  }
+
+  watch(): void {
+    const { folder, logger } = this.#parts;
+    const look = () => this.#turn(() => this.#read());
+    if (folder !== undefined) {
+      this.#watch = new LinkedWatch({
+        folder,
+        onChange: look,
+        onError: (error) => logger.warn({ event: 'certificates-watch', reason: describe(error) }, 'not watched'),
+      });
+    }
     this.#rescan = setInterval(() => {
       this.#doubted = true;
       look();
@@ -95,15 +141,15 @@ export class Certificates {
   }
 
   /** Whether the certificates, or the reasons of refusals, changed. */
-  async #read(): Promise<boolean> {
+  async #read(which?: { readonly folder: boolean }): Promise<boolean> {
     const { metrics } = this.#parts;
-    const { changed, sources, earlier } = await this.folder.read();
+    const { changed, sources, earlier } = await this.folder.read(which);
     for (const [file, text] of earlier) this.#given.set(file, text);
     await this.#watch?.follow(sources);
     metrics.certificatesRefused.set(this.folder.refused.size);
     metrics.certificateExpiry.reset();
     for (const [file, { notAfter }] of this.folder.wanted) {
-      metrics.certificateExpiry.set({ certificate: basename(file, '.pem') }, notAfter / 1000);
+      metrics.certificateExpiry.set({ certificate: this.folder.nameOf(file) }, notAfter / 1000);
     }
     return changed;
   }
@@ -133,12 +179,17 @@ export class Certificates {
     if (this.#served?.wanted === wanted && this.#unserved.size === 0 && changes.length > 0) {
       // Another program may have written to the copies, and a worker of another program's reload has loaded that.
       await this.folder.rewrite(new Set(changes.map(({ file }) => file)));
-      onDrift(changes.map(({ file }) => `the certificate ${basename(file, '.pem')} was changed in HAProxy`));
+      onDrift(changes.map(({ file }) => `the certificate ${this.folder.nameOf(file)} was changed in HAProxy`));
     }
     this.#given.clear();
     for (const [file, { pem }] of wanted) if (!unserved.has(file)) this.#given.set(file, pem);
     this.#unserved = unserved;
     this.#served = { workerPid, wanted };
+    this.#reloading = new Set(changes.flatMap((one) => (one.kind === 'reload' ? [one.file] : [])));
+    // A certificate that HAProxy refuses leaves the one before.
+    const kept = [...unserved.keys()].filter((file) => this.#inWorker.has(file));
+    this.#inWorker = new Set([...this.#given.keys(), ...kept]);
+    this.#parts.onServed(this.#names(this.#inWorker));
     for (const change of changes) {
       if (change.kind === 'reload' && !unserved.has(change.file)) onReload(change.file);
     }
@@ -149,7 +200,7 @@ export class Certificates {
   #report(change: CertificateChange): string | undefined {
     const { logger } = this.#parts;
     const { file } = change;
-    const name = basename(file, '.pem');
+    const name = this.folder.nameOf(file);
     const pem = this.folder.wanted.get(file)?.pem ?? '';
     const again = change.kind === 'reload' && this.#reloaded.get(file) === pem;
     if (change.kind === 'reload' && !again) {
@@ -175,19 +226,53 @@ export class Certificates {
   #reason(): string | undefined {
     const { folder } = this.#parts;
     const reasons = [
-      ...[...this.#unserved].map(([file, reason]) => `${basename(file, '.pem')}: ${reason}`),
-      ...[...this.folder.refused].map(([name, reason]) => `${join(folder, name)}: ${reason}`),
+      ...[...this.#unserved].map(([file, reason]) => `${this.folder.nameOf(file)}: ${reason}`),
+      ...[...this.folder.refused].map(([name, reason]) => `${join(folder ?? '', name)}: ${reason}`),
+      ...[...this.folder.stored].flatMap(([host, { problem }]) =>
+        problem === undefined || this.folder.folderServes(host) ? [] : [`${certificateKey(host)}: ${problem}`],
+      ),
     ];
     const [first] = reasons;
     return reasons.length > 1 ? `${first}; and ${reasons.length - 1} more` : first;
   }
 
   status(): readonly CertificateStatus[] {
+    const stored = new Set([...this.folder.stored.values()].map(({ file }) => file));
     return [...this.folder.wanted].map(([file, { names, notAfter }]) => ({
-      name: basename(file, '.pem'),
+      name: this.folder.nameOf(file),
       names,
       notAfter: new Date(notAfter).toISOString(),
+      source: stored.has(file) ? 'registry' : 'folder',
     }));
+  }
+
+  /** The certificates of the registry, as they are in it now, that the worker does not serve. */
+  refusals(entries: ReadonlyMap<string, Entry>): readonly Refusal[] {
+    const refusals: Refusal[] = [];
+    for (const [host, { key, value }] of entries) {
+      if (this.folder.folderServes(host)) continue;
+      const read = this.folder.stored.get(host);
+      if (read === undefined || read.entry.value !== value) {
+        refusals.push({ key, reason: 'HAProxy does not have it yet', absent: read?.certificate === undefined });
+        continue;
+      }
+      const { file, certificate, problem } = read;
+      if (problem !== undefined) {
+        refusals.push({ key, reason: problem, absent: certificate === undefined, final: true });
+        continue;
+      }
+      const unserved = this.#unserved.get(file);
+      const given = this.#given.get(file) === certificate?.pem && !this.#reloading.has(file);
+      if (given && unserved === undefined) continue;
+      refusals.push({ key, reason: unserved ?? 'HAProxy does not have it yet', absent: !this.#given.has(file) });
+    }
+    return refusals;
+  }
+
+  /** The names of the certificates of these files. */
+  #names(files: Iterable<string>): ReadonlySet<string> {
+    const names = [...files].flatMap((file) => this.folder.wanted.get(file)?.names ?? []);
+    return new Set(names.map((name) => name.toLowerCase()));
   }
 
   async close(): Promise<void> {
