@@ -12,7 +12,7 @@ export type KeySubject =
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
   | { readonly kind: 'claim'; readonly service: ClaimTarget }
   | { readonly kind: 'challenge'; readonly token: string }
-  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`, `certificates/`, and the rest of `acme/`. */
+  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`, `certificates/`, `acme/`. */
   | { readonly kind: 'other' };
 
 /** The key of an instance's registration. */
@@ -63,14 +63,14 @@ const otherAreas: readonly (string | undefined)[] = [
 
 /**
  * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`,
- * `overrides/<service>/*`, `claims/<service>`, `claims/*` or `acme/challenges/<token>`.
+ * `overrides/<service>/*`, `claims/<service>`, `claims/*` or `challenges/<token>`.
  */
 export function parseKey(key: string): Parsed<KeySubject> {
   const [area, serviceText, idText, ...rest] = key.split('/');
-  if (area === 'acme' && serviceText === 'challenges') {
-    return idText !== undefined && rest.length === 0 && isToken(idText)
-      ? accepted({ kind: 'challenge', token: idText })
-      : rejected(`${quote(key)} is not acme/challenges/<token>: 1 to 256 of A-Z a-z 0-9 _ -`);
+  if (area === 'challenges' && serviceText !== undefined) {
+    return idText === undefined && isToken(serviceText)
+      ? accepted({ kind: 'challenge', token: serviceText })
+      : rejected(`${quote(key)} is not challenges/<token>: 1 to 256 of A-Z a-z 0-9 _ -`);
   }
   if (otherAreas.includes(area)) return accepted(other);
   if (area === 'instances' && serviceText !== undefined && idText !== undefined && rest.length === 0) {

@@ -69,7 +69,7 @@ test('a challenge that the authority finds wrong fails that host only, with what
   await untilServed(balancers, 'blog.example.com');
   // No challenge is left behind.
   await until('no challenge is left', async () =>
-    [...(await fleet.entries()).keys()].every((key) => !key.startsWith('acme/challenges/')),
+    [...(await fleet.entries()).keys()].every((key) => !key.startsWith('challenges/')),
   );
   // An operator need not wait for the next try.
   expect((await fleet.command('certificates', '--renew', host)).code).toBe(0);

@@ -38,7 +38,7 @@ test('a declared host has HTTPS on three balancers, and the authority asks only 
   // The certificate and the redirect that waited for it take no reload.
   expect(reloads()).toEqual(since);
   await until('no challenge is left', async () =>
-    [...(await fleet.entries()).keys()].every((key) => !key.startsWith('acme/challenges/')),
+    [...(await fleet.entries()).keys()].every((key) => !key.startsWith('challenges/')),
   );
   expect((await fleet.command('wait', '--certificate', host)).code).toBe(0);
 });

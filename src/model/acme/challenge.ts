@@ -18,7 +18,7 @@ const schema = v.strictObject({
   answer: v.pipe(v.string(), v.check(isKeyAuthorization, 'it is not a key authorization')),
 });
 
-/** Reads the value of `acme/challenges/<token>`. */
+/** Reads the value of `challenges/<token>`. */
 export const parseChallenge = (value: string): Parsed<Challenge> => parseEntry(value, schema, 'a challenge');
 
 /** Whether this is a token as an authority makes it (base64url); others reach neither the map nor a file name. */
