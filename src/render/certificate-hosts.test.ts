@@ -1,21 +1,32 @@
+import { Set as PersistentSet } from 'immutable';
 import { expect, test } from 'vitest';
 import { foldEntries } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
 import type { HostPattern } from '../model/route.ts';
-import { type CertificateRules, certificateHosts, hostsForCertificates } from './certificate-hosts.ts';
+import {
+  type CertificateRules,
+  certificateHosts,
+  hostsForCertificates,
+  hostsWithoutCertificate,
+} from './certificate-hosts.ts';
 import { changeRoutes, noRoutes } from './routes.ts';
 
 const auto = { certificate: 'auto' };
 const rules: CertificateRules = { hosts: 'declared', allow: [], challenge: 'http-01' };
 
-/** The routes of these entries. Each was created after the one before it. */
-function tableOf(entries: Readonly<Record<string, object>>) {
+/** The services of these entries. Each was created after the one before it. */
+function servicesOf(entries: Readonly<Record<string, object>>) {
   const all = Object.entries(entries).map(([key, value], i) => {
     const entry = { key, value: JSON.stringify(value), revision: revision(BigInt(i + 1)), leased: false };
     return [key, entry] as const;
   });
   const { services, rejected } = foldEntries(new Map(all)).catalog;
   expect([...rejected.values()]).toEqual([]);
+  return services;
+}
+
+function tableOf(entries: Readonly<Record<string, object>>) {
+  const services = servicesOf(entries);
   return changeRoutes(noRoutes, services.keys(), services);
 }
 
@@ -102,4 +113,19 @@ test('what cannot be ordered has its reason', () => {
       ['b.example.org', 'shop'],
     ]),
   );
+});
+
+test('a redirect waits for the names that the service may have and no certificate has', () => {
+  const hosts = ['shop.example.com', 'a.example.org', 'b.example.org', '*.example.net', 'shop.*', 'other.example.com'];
+  const services = servicesOf({
+    'claims/shop': { hosts: hosts.filter((host) => host !== 'other.example.com') },
+    'services/shop': { hosts, https: { certificate: 'auto', redirect: true } },
+    'services/serving': { https: auto },
+  });
+  const certified = PersistentSet(['a.example.org', '*.example.com']);
+  const waiting = [...services.values()].map((service) => [
+    service.name,
+    hostsWithoutCertificate(service, { certified }),
+  ]);
+  expect(Object.fromEntries(waiting)).toEqual({ shop: ['b.example.org', '*.example.net'], serving: [] });
 });

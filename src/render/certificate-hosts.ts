@@ -1,5 +1,9 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Service } from '../catalog/service.ts';
+import { allowsHost } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
-import { type HostPattern, isExact, isNameOnPort, patternsOver, rankOf } from '../model/route.ts';
+import { waitsForCertificate } from '../model/policy/https.ts';
+import { type HostPattern, hostsOf, isExact, isNameOnPort, patternsOver, rankOf } from '../model/route.ts';
 import type { RouteClaim } from './route-claim.ts';
 import type { RouteTable } from './routes.ts';
 
@@ -57,6 +61,18 @@ export function certificateHosts(
 export function hostsForCertificates(...of: Parameters<typeof certificateHosts>): ReadonlyMap<string, ServiceName> {
   const wanted = certificateHosts(...of).filter(({ obstacle }) => obstacle === undefined);
   return new Map(wanted.map(({ host, service }) => [host, service]));
+}
+
+/** The hosts of a service whose redirect to HTTPS waits, because no certificate that HAProxy serves has their name. */
+export function hostsWithoutCertificate(
+  { name, policy: { https, routes }, claim }: Pick<Service, 'name' | 'policy' | 'claim'>,
+  { certified }: Pick<Catalog, 'certified'>,
+): readonly string[] {
+  if (!waitsForCertificate(https)) return [];
+  const hosts = routes
+    .flatMap((route) => hostsOf(route, name))
+    .filter((host) => rankOf(host) < 2 && allowsHost(claim, name, host));
+  return [...new Set(hosts)].filter((host) => !patternsOver(host).some((pattern) => certified.has(pattern)));
 }
 
 const isBefore = (one: RouteClaim, other: RouteClaim): boolean =>

@@ -2,7 +2,7 @@ import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import type { Service } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
 import { waitsForCertificate } from '../model/policy/https.ts';
-import { isExact, ownHosts, patternsOver } from '../model/route.ts';
+import { hostsOf, isExact, patternsOver } from '../model/route.ts';
 import { acmeTarget, certificateKey, type RouteTarget } from '../model/route-target.ts';
 
 /** What the keys of the route map about certificates follow from. */
@@ -58,14 +58,14 @@ export function changeCertificateKeys(
     for (const name of before) if (!names.has(name)) routes.delete(certificateKey(name));
     for (const name of names) if (!before.has(name)) lead(name);
   }
-  for (const host of added) for (const name of namesFor(host, names)) lead(name);
+  for (const host of added) for (const name of namesFor(host, before)) if (names.has(name)) lead(name);
   return changed ? { names, waiting: hosts.asImmutable(), above: patterns.asImmutable() } : known;
 }
 
 function waitingHosts(service: Pick<Service, 'name' | 'policy'> | undefined): readonly string[] {
   if (service === undefined || !waitsForCertificate(service.policy.https)) return [];
   const { routes, redirect } = service.policy;
-  const hosts = routes.flatMap((route) => (route.hosts.length > 0 ? route.hosts : ownHosts(service.name)));
+  const hosts = routes.flatMap((route) => hostsOf(route, service.name));
   return redirect?.host === undefined ? hosts : [...hosts, redirect.host];
 }
 

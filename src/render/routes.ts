@@ -4,7 +4,7 @@ import { allowsHost, allowsPort } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
 import { matchText } from '../model/policy/match.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
-import { isNameOnPort, nameOnPort, ownHosts, type Route } from '../model/route.ts';
+import { hostsOf, isNameOnPort, nameOnPort, ownHosts, type Route } from '../model/route.ts';
 import {
   formatState,
   isRouteKey,
@@ -102,7 +102,7 @@ export function changeRoutes(
   services: Services,
   certified: PersistentSet<string> = noCertificateKeys.names,
 ): RouteTable {
-  const all = [...names];
+  const all = [...new Set(names)];
   return changeVersions(
     changeClaims(changeCertificates(table, all, services, certified), all, services),
     all,
@@ -362,7 +362,7 @@ function addClaims(claims: RouteClaim[], { name: service, since, claim }: Servic
   const names = ownHosts(service);
   const priority = Math.min(route.priority, claim.priority);
   const match = route.match && matchText(route.match);
-  for (const host of route.hosts.length > 0 ? route.hosts : names) {
+  for (const host of hostsOf(route, service)) {
     if (!allowsHost(claim, service, host)) continue;
     const isOwnName = names.includes(host);
     for (const prefix of route.paths) {

@@ -16,6 +16,7 @@ import { type Auth, secretFileOf } from '../../model/policy/auth.ts';
 import { type Canary, describeCanary } from '../../model/policy/canary.ts';
 import { isChallengeTarget, isChoiceOnly, isRouteKey, serviceOfTarget } from '../../model/route-target.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { hostsWithoutCertificate } from '../../render/certificate-hosts.ts';
 import { describePace } from '../../render/check-pace.ts';
 import { type Conflict, conflictsWith, describeConflict } from '../../render/conflict.ts';
 import { describeRoute } from '../../render/matched-routes.ts';
@@ -222,6 +223,7 @@ export class BalanceQueries {
       unservedPort: servedPolicy?.port === whole?.policy.port ? undefined : whole?.policy.port,
       routes: this.#routes().get(service) ?? [],
       conflicts: this.#conflictsWith(service),
+      waitingHosts: whole === undefined ? [] : hostsWithoutCertificate(whole, catalog),
       traffic: servers?.get(id),
     });
   }
