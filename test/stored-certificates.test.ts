@@ -9,6 +9,7 @@ import { certificateOf } from './support/acme-fleet.ts';
 import { startApps } from './support/app.ts';
 import { makeAuthority } from './support/certificates.ts';
 import { freePorts } from './support/ports.ts';
+import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
 
@@ -205,4 +206,32 @@ test('two hundred certificates are served without a reload', async () => {
     async () => (await stored.refusal(certificateKey('h199.example.com'))) === undefined,
   );
   expect(balancer.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+});
+
+test('pointsman wait --certificate ends when every balancer serves the certificate, and says why one does not', async () => {
+  const stored = await startStored();
+  const balancer = stored.start();
+  await balancer.logged('serving');
+  const wait = (...more: readonly string[]) => runPointsman(['wait', '--registry', stored.location, ...more]);
+  const waiting = wait('--certificate', host);
+  await stored.writeByHand(certificateKey(host), await stored.valueOf(host));
+  expect(await waiting).toMatchObject({ code: 0, stdout: [expect.stringMatching(/is served by 1 balancer/)] });
+  expect(await stored.served()).toBeDefined();
+  const json = await wait('--certificate', host, '--json');
+  expect(JSON.parse(json.stdout.join(''))).toMatchObject({ reached: true, certificate: host });
+
+  const none = await wait('--certificate', 'none.example.com', '--timeout', '100ms');
+  expect(none.code).toBe(1);
+  expect(none.stderr.join('\n')).toMatch(/none\.example\.com: .*the registry has no certificate of this host/);
+
+  // A reason that no waiting removes ends the wait at once.
+  await stored.writeByHand(
+    certificateKey('x.example.com'),
+    await stored.valueOf('x.example.com', { text: stored.newKey() }),
+  );
+  const refused = await wait('--certificate', 'x.example.com', '--timeout', '1m');
+  expect(refused.stderr.join('\n')).toMatch(/refuses certificates\/x\.example\.com: its private key cannot be opened/);
+
+  expect((await wait('web', '--certificate', host)).stderr.join('\n')).toMatch(/has no effect with --certificate/);
+  expect((await wait()).stderr.join('\n')).toMatch(/nothing to wait for is named/);
 });
