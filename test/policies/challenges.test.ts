@@ -1,6 +1,10 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { type RequestOptions, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { foldEntries } from '../../src/catalog/fold-event.ts';
 import type { Refusal } from '../../src/fleet/acknowledgement.ts';
@@ -10,6 +14,8 @@ import { revision } from '../../src/model/revision.ts';
 import { exchange } from '../support/ask.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { startEcho } from '../support/echo.ts';
+import { issuePem } from '../support/pem.ts';
+import { freePorts } from '../support/ports.ts';
 import { askRaw } from '../support/raw-request.ts';
 import { reloadingPolicy, startOwnBalancer, startServing } from '../support/serving.ts';
 import { until } from '../support/until.ts';
@@ -113,6 +119,27 @@ test('a balancer announces a challenge only when HAProxy answers it', async () =
   const refused = await refusedBy(balancer, () => balancer.change(challenge('shop.example.com')));
   expect(refused.size).toBe(0);
   expect(await askChallenge(balancer, 'shop.example.com')).toMatchObject({ status: 200, body: answer });
+});
+
+const askHttps = async (options: RequestOptions): Promise<string> => {
+  const [response] = (await once(request(options).end(), 'response')) as [IncomingMessage];
+  return text(response);
+};
+
+test('a challenge is answered over HTTPS, too: an authority follows a redirect', async () => {
+  const [https = 0] = await freePorts(1);
+  const dir = await mkdtemp(join(tmpdir(), 'pm-https-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  await issuePem(dir, 'shop.example.com');
+  await writeFile(join(dir, 'crt-list'), `${join(dir, 'shop.example.com.pem')}\n`);
+  const list = { bind: `127.0.0.1:${https}`, list: join(dir, 'crt-list'), http3: false };
+  const { balancer } = await startServing(
+    { baseSettings: { acme: true, https: list } },
+    { 'services/web': '{"hosts":["shop.example.com"],"https":"redirect"}', ...challenge('shop.example.com') },
+  );
+  expect((await askChallenge(balancer, 'shop.example.com')).body).toBe(answer);
+  const over = { port: https, servername: 'shop.example.com', headers: { host: 'shop.example.com' }, path };
+  expect(await askHttps({ ...over, host: '127.0.0.1', rejectUnauthorized: false })).toBe(answer);
 });
 
 test('a balancer without --acme says that it answers no challenge', async () => {

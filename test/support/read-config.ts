@@ -43,15 +43,22 @@ export const serverKeywords = [
 const line = (text: string) => new RegExp(`^ {4}${text}$`);
 
 /** The lines of a policy whose redirect waits for a certificate. */
+const withoutTls = '\\{ var\\(txn.tls_host\\) -m found \\}';
+const map = '/[A-Za-z0-9._/-]+';
+const secure =
+  '\\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\} \\|\\| \\{ ssl_fc \\} !\\{ req.hdr\\(X-Forwarded-Proto\\) -i http \\}';
 const certificateLines: readonly RegExp[] = [
-  line('http-request set-var\\(txn.tls_host\\) req.fhdr\\(host\\),host_only,lower,regsub\\(\\\\\\.\\$,\\)'),
-  line(`http-request set-var\\(txn.tls_host\\) str\\(${hostName}\\) if \\{ var\\(txn.moved\\) -m found \\}`),
-  line('http-request set-var\\(txn.tls_domain\\) var\\(txn.tls_host\\),field\\(2,.,0\\)'),
   line(
-    'http-request set-var\\(txn.certified\\) str\\(CERTIFICATE:\\),concat\\(,txn.tls_host\\),map_str\\(/[A-Za-z0-9._/-]+\\)',
+    `http-request set-var\\(txn.tls_host\\) req.fhdr\\(host\\),host_only,lower,regsub\\(\\\\\\.\\$,\\) unless ${secure}`,
   ),
   line(
-    'http-request set-var\\(txn.certified\\) str\\(CERTIFICATE:\\*\\.\\),concat\\(,txn.tls_domain\\),map_str\\(/[A-Za-z0-9._/-]+\\) unless \\{ var\\(txn.certified\\) -m found \\}',
+    `http-request set-var\\(txn.tls_host\\) str\\(${hostName}\\) if ${withoutTls} \\{ var\\(txn.moved\\) -m found \\}`,
+  ),
+  line(
+    `http-request set-var\\(txn.certified\\) str\\(CERTIFICATE:\\),concat\\(,txn.tls_host\\),map_str\\(${map}\\) if ${withoutTls}`,
+  ),
+  line(
+    `http-request set-var\\(txn.certified\\) var\\(txn.tls_host\\),regsub\\(\\^\\[\\^\\.\\]\\*,CERTIFICATE:\\*\\),map_str\\(${map}\\) if ${withoutTls} !\\{ var\\(txn.certified\\) -m found \\}`,
   ),
 ];
 const serverLine = line(
@@ -176,7 +183,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
         'http-request return status 400 content-type text/plain string "the path of this request is not valid\\\\n" if \\{ path -m reg /\\\\\\.\\\\\\.\\?\\(/\\|;\\|\\$\\) \\}',
       ),
       line(
-        'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 unless (?:!\\{ var\\(txn.certified\\) -m found \\} \\|\\| )?\\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\} \\|\\| \\{ ssl_fc \\} !\\{ req.hdr\\(X-Forwarded-Proto\\) -i http \\}',
+        `http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 (?:if \\{ var\\(txn.certified\\) -m found \\}|unless ${secure})`,
       ),
       ...certificateLines,
       line('\\.if version_atleast\\(2.9\\)'),
