@@ -95,3 +95,9 @@ export function parseCertificate(text: string): Parsed<Certificate> {
     return rejected(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
+
+/** Whether a certificate with these names is for the host: `*.example.com` is for `shop.example.com`, and for itself. */
+export function isFor(names: readonly string[], host: string): boolean {
+  const dot = host.indexOf('.');
+  return names.some((name) => name === host || (name.startsWith('*.') && dot > 0 && name.slice(1) === host.slice(dot)));
+}
