@@ -1,8 +1,11 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
+import { isFor } from '../model/certificate.ts';
 import { Fault } from '../model/fault.ts';
+import type { AskingHosts } from '../operate/certificate-list.ts';
 import { catalogKeys } from '../registry/registry.ts';
 import { followReleases } from '../registry/releases.ts';
+import { certificateHosts } from '../render/certificate-hosts.ts';
 import { watchTemplates } from '../render/load-templates.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import { isSafeText } from '../template/safe-text.ts';
@@ -57,6 +60,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
     registry: fleet,
     secretProblem: (file) => assembled.secrets.problemOf(file),
     certificateProblem: (service) => assembled.clientCertificates.problemOf(service),
+    askingHosts: () => askingHosts(settings, assembled),
     fleetLimit: () => {
       const status = assembled.fleetLimits?.status();
       return status && describeFleetLimit(status);
@@ -153,6 +157,14 @@ async function serve(
   logger.info({ event: 'stopping', haproxy: parts.ending() }, text);
   await errorPages.close();
   await endWatch?.();
+}
+
+/** The hosts that ask for certificates, and the certificates of the folder; undefined without --acme. */
+function askingHosts({ acme }: BalanceSettings, { balancer, certificates }: Assembled): AskingHosts | undefined {
+  const table = balancer.status().desired.routeTable;
+  if (acme === undefined || table === undefined) return undefined;
+  const folder = certificates?.status() ?? [];
+  return { hosts: certificateHosts(table, acme, (host) => folder.some(({ names }) => isFor(names, host))), folder };
 }
 
 async function endBalance(

@@ -63,7 +63,7 @@ export type ListedCertificate = {
 type Found = {
   stored?: Parsed<StoredCertificate>;
   order?: Parsed<OrderRecord>;
-  asked?: true;
+  asked?: boolean;
   asking?: AskingHost;
   folder?: FolderCertificate;
 };
