@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { isFor } from '../model/certificate.ts';
 import { Fault } from '../model/fault.ts';
 import type { AskingHosts } from '../operate/certificate-list.ts';
 import { catalogKeys } from '../registry/registry.ts';
@@ -163,8 +162,8 @@ async function serve(
 function askingHosts({ acme }: BalanceSettings, { balancer, certificates }: Assembled): AskingHosts | undefined {
   const table = balancer.status().desired.routeTable;
   if (acme === undefined || table === undefined) return undefined;
-  const folder = certificates?.status() ?? [];
-  return { hosts: certificateHosts(table, acme, (host) => folder.some(({ names }) => isFor(names, host))), folder };
+  const folder = (certificates?.status() ?? []).filter(({ source }) => source === 'folder');
+  return { hosts: certificateHosts(table, acme, (host) => certificates?.folder.folderServes(host) ?? false), folder };
 }
 
 async function endBalance(
