@@ -14,6 +14,8 @@ export type Certificate = {
   /** The names that it is for: `shop.example.com`, `*.example.com`. */
   readonly names: readonly string[];
   /** In ms since 1970. */
+  readonly notBefore: number;
+  /** In ms since 1970. */
   readonly notAfter: number;
 };
 
@@ -89,6 +91,7 @@ export function parseCertificate(text: string): Parsed<Certificate> {
       serial: certificate.serialNumber,
       chain: chain.length - 1,
       names,
+      notBefore: Date.parse(certificate.validFrom),
       notAfter: Date.parse(certificate.validTo),
     });
   } catch (error) {

@@ -17,8 +17,8 @@ export function Certificates({
     <ul class="plain">
       {byEnd(certificates)
         .slice(0, mostShown)
-        .map(({ name, names, notAfter }) => {
-          const { kind, says } = endOf({ notAfter }, now);
+        .map(({ name, names, notBefore, notAfter }) => {
+          const { kind, says } = endOf({ notBefore, notAfter }, now);
           const end = new Date(notAfter);
           return (
             <li key={name}>

@@ -91,7 +91,15 @@ test('a refused entry of an instance can be explained, and a balancer that is lo
 });
 
 test('a certificate that ends soon colours the head', () => {
-  const certificates = [{ name: 'shop', names: ['shop.example'], notAfter: '2026-12-09T13:00:00Z' }];
+  const certificates = [
+    {
+      name: 'shop',
+      names: ['shop.example'],
+      notBefore: '2026-01-01T00:00:00Z',
+      notAfter: '2026-12-09T13:00:00Z',
+      source: 'folder' as const,
+    },
+  ];
   const lines = linesOf({ health: { ...health, certificates } });
   expect(lines).toEqual([{ kind: 'note', says: 'The certificate shop ends in 10 days.' }]);
   expect(worstOf(lines)).toBe('note');

@@ -45,6 +45,7 @@ export const refusedCertificates = (
 export type CertificateStatus = {
   readonly name: string;
   readonly names: readonly string[];
+  readonly notBefore: string;
   readonly notAfter: string;
   /** `registry`: a certificate that pointsman ordered, or that an operator wrote to `certificates/<host>`. */
   readonly source: 'folder' | 'registry';
@@ -238,9 +239,10 @@ export class Certificates {
 
   status(): readonly CertificateStatus[] {
     const stored = new Set([...this.folder.stored.values()].map(({ file }) => file));
-    return [...this.folder.wanted].map(([file, { names, notAfter }]) => ({
+    return [...this.folder.wanted].map(([file, { names, notBefore, notAfter }]) => ({
       name: this.folder.nameOf(file),
       names,
+      notBefore: new Date(notBefore).toISOString(),
       notAfter: new Date(notAfter).toISOString(),
       source: stored.has(file) ? 'registry' : 'folder',
     }));
