@@ -90,6 +90,9 @@ export const certificateKey = (name: string): string => `${certificatePrefix}${n
 /** Whether a key of the route map is about a certificate. */
 export const isCertificateKey = (key: string): boolean => key.startsWith(certificatePrefix);
 
+/** The name in the certificate that a key of the route map is about. */
+export const nameOfCertificate = (key: string): string => key.slice(certificatePrefix.length);
+
 const isAnswer = (text: string): boolean => {
   const [service, answer = '', ...rest] = text.split('/');
   return service === acmeService && rest.length === 0 && isKeyAuthorization(answer);

@@ -3,7 +3,13 @@ import type { Service } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
 import { waitsForCertificate } from '../model/policy/https.ts';
 import { hostsOf, isExact, patternsOver } from '../model/route.ts';
-import { acmeTarget, certificateKey, type RouteTarget } from '../model/route-target.ts';
+import {
+  acmeTarget,
+  certificateKey,
+  isCertificateKey,
+  nameOfCertificate,
+  type RouteTarget,
+} from '../model/route-target.ts';
 
 /** What the keys of the route map about certificates follow from. */
 export type CertificateKeys = {
@@ -61,6 +67,10 @@ export function changeCertificateKeys(
   for (const host of added) for (const name of namesFor(host, before)) if (names.has(name)) lead(name);
   return changed ? { names, waiting: hosts.asImmutable(), above: patterns.asImmutable() } : known;
 }
+
+/** The names that a route map has keys for: a new pointsman takes them for served until it has asked HAProxy. */
+export const certifiedIn = (routes: { keys(): Iterable<string> }): PersistentSet<string> =>
+  PersistentSet([...routes.keys()].filter(isCertificateKey).map(nameOfCertificate));
 
 function waitingHosts(service: Pick<Service, 'name' | 'policy'> | undefined): readonly string[] {
   if (service === undefined || !waitsForCertificate(service.policy.https)) return [];

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { ask } from '../support/ask.ts';
-import type { TestBalancer } from '../support/balancer.ts';
+import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { startEcho } from '../support/echo.ts';
 import { serveAll } from '../support/policies.ts';
+import { startOwnBalancer } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 import { closeAtEnd } from './front.ts';
 
@@ -91,4 +92,23 @@ test('a policy that comes to wait finds the certificates that are there', async 
   await applied();
   const { status } = await ask(port, 'late.example.com');
   expect(status).toBe(308);
+});
+
+test('a redirect goes on over a restart, before it is known which certificates HAProxy serves', async () => {
+  const entries = { 'services/web': JSON.stringify({ hosts: ['shop.example.com'], https: waiting }) };
+  const first = await startBalancer();
+  first.snapshot(entries);
+  await first.balancer.start();
+  first.balancer.certify(new Set(['shop.example.com']));
+  const redirects = async () => (await ask(first.port, 'shop.example.com')).status === 308;
+  await until('there is a redirect', redirects);
+  await first.stop({ keep: true });
+  const second = await startOwnBalancer({ dir: first.dir, port: first.port });
+  second.snapshot(entries);
+  await second.balancer.start();
+  expect(await redirects()).toBe(true);
+  await second.applied();
+  expect(await redirects()).toBe(true);
+  second.balancer.certify(new Set());
+  await until('there is no redirect', async () => !(await redirects()));
 });

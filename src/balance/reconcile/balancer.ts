@@ -4,6 +4,7 @@ import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { OverrideTarget } from '../../model/override.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
+import { certifiedIn } from '../../render/certificate-keys.ts';
 import { leavingTemplates } from '../../render/leaving-templates.ts';
 import type { Templates } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
@@ -155,6 +156,7 @@ export class Balancer {
     await locating.lookups.resolved(firstNamesMs);
     await quarantining.load(this.#preloaded);
     const before = lastGood ?? nothingRendered;
+    if (intake.catalog.certified.isEmpty()) intake.certify(new Set(certifiedIn(before.routes)));
     rendering.begin(before);
     rendering.render(new Map(), rendering.requested(intake.catalog), before);
     const found = await haproxy.findRunning(lastGood !== undefined);
