@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { awaitFleet, describeProgress, isReached } from '../src/apply/await-fleet.ts';
+import { awaitFleet, describeProgress, isReached } from '../src/fleet/await-fleet.ts';
 import { carryOut } from '../src/apply/carry-out.ts';
 import { planApply } from '../src/apply/plan-apply.ts';
 import { readForApply } from '../src/apply/read-for-apply.ts';

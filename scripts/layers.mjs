@@ -27,6 +27,7 @@ const mayImport = {
   render: 'model fs template catalog',
   haproxy: 'model waiting render',
   fleet: 'model registry',
+  acme: 'model waiting logging metrics settings registry fleet',
   operate: 'model registry catalog',
   files: 'model waiting metrics fs template go-template settings registry catalog',
   register: 'model waiting logging fs settings registry fleet',

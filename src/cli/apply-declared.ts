@@ -1,4 +1,4 @@
-import { awaitFleet, describeProgress, type FleetProgress } from '../apply/await-fleet.ts';
+import { awaitFleet, describeProgress, type FleetProgress } from '../fleet/await-fleet.ts';
 import { type CarriedOut, carryOut } from '../apply/carry-out.ts';
 import { conflictNotes } from '../apply/conflict-notes.ts';
 import type { Declared, ReadDeclarations } from '../declarations/declared.ts';

@@ -1,4 +1,4 @@
-import { type BalancerProgress, type FleetProgress, isReached, isServed } from '../apply/await-fleet.ts';
+import { type BalancerProgress, type FleetProgress, isReached, isServed } from '../fleet/await-fleet.ts';
 import type { CarriedOut } from '../apply/carry-out.ts';
 import type { ApplyPlan, ApplyProblem, PlannedChange } from '../apply/plan-apply.ts';
 import type { Declared } from '../declarations/declared.ts';

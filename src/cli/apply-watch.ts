@@ -1,4 +1,4 @@
-import { describeProgress, isReached } from '../apply/await-fleet.ts';
+import { describeProgress, isReached } from '../fleet/await-fleet.ts';
 import { traceFiles } from '../apply/files-trace.ts';
 import { type ApplyAttempt, type KeepStatus, keepApplied } from '../apply/keep-applied.ts';
 import { Fault } from '../model/fault.ts';

@@ -1,4 +1,4 @@
-import { awaitFleet, describeFailure, describeProgress, type FleetProgress, isReached } from '../apply/await-fleet.ts';
+import { awaitFleet, describeFailure, describeProgress, type FleetProgress, isReached } from '../fleet/await-fleet.ts';
 import { conflictNotes } from '../apply/conflict-notes.ts';
 import { fieldDiffs } from '../apply/value-diff.ts';
 import type { Declared } from '../declarations/declared.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { emptyFleet, type FleetView, foldFleet } from '../fleet/fleet-view.ts';
 import { revision } from '../model/revision.ts';
 import { describeFailure, describeProgress, isReached, isSettled, progressOf } from './await-fleet.ts';
+import { emptyFleet, type FleetView, foldFleet } from './fleet-view.ts';
 
 const acknowledgement = (at: string, more: object = {}) =>
   JSON.stringify({ format: 1, revision: at, cluster: 'c', owner: 'o', version: '1', ...more });

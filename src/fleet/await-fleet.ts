@@ -1,12 +1,12 @@
-import type { Acknowledgement } from '../fleet/acknowledgement.ts';
-import { anyService } from '../fleet/acknowledgement.ts';
-import { describeObstacle, type Obstacle } from '../fleet/barrier.ts';
-import type { Fleet } from '../fleet/fleet.ts';
-import type { FleetView } from '../fleet/fleet-view.ts';
 import { allInstancesKey, instanceKey, policyKey } from '../model/key.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { serviceOf } from '../registry/holding/areas.ts';
+import type { Acknowledgement } from './acknowledgement.ts';
+import { anyService } from './acknowledgement.ts';
+import { describeObstacle, type Obstacle } from './barrier.ts';
+import type { Fleet } from './fleet.ts';
+import type { FleetView } from './fleet-view.ts';
 
 /** What was written: every balancer is to serve these keys as they are at this revision. */
 export type WrittenKeys = { readonly revision: Revision; readonly keys: ReadonlySet<string> };
