@@ -55,7 +55,7 @@ const mayImport = {
   'balance/preview':
     'model settings registry catalog render haproxy balance/state balance/addresses balance/open-files balance/ejection balance/guard balance/quarantine balance/pipeline balance/reconcile',
   balance:
-    'model waiting logging metrics template settings registry catalog render haproxy operate files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries balance/preview balance/secrets balance/fleet-limits',
+    'model waiting logging metrics template settings registry catalog render haproxy operate files acme balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries balance/preview balance/secrets balance/fleet-limits',
   admin: 'model operate balance/queries balance/preview balance',
   page: 'model render haproxy operate files balance/history balance/queries balance',
   declarations: 'model registry/directory registry settings',

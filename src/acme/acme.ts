@@ -29,7 +29,7 @@ export type AcmeParts = {
   /** The keys that private keys are sealed with; undefined: their file cannot be read. */
   readonly sealingKeys: () => SealingKeys | undefined;
   /** The environment of the command that sets DNS records. */
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly metrics: AcmeMetrics;
   readonly logger: Logger;
   readonly now: () => number;

@@ -14,7 +14,7 @@ const mostOutput = 2000;
 const timeToLive = 60;
 
 /** Sets the records of DNS-01 as the settings say. */
-export function recordSetter(dns: DnsSettings, env: Readonly<Record<string, string>>): SetRecord {
+export function recordSetter(dns: DnsSettings, env: Readonly<Record<string, string | undefined>>): SetRecord {
   switch (dns.kind) {
     // lego's convention for `exec`, so that the commands for it work here.
     case 'command':
@@ -37,7 +37,7 @@ export function updateOf(server: string, action: 'present' | 'cleanup', name: st
 }
 
 type RunOptions = {
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly ms: number;
   readonly signal: AbortSignal;
   readonly input?: string;

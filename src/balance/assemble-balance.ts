@@ -9,6 +9,7 @@ import { joinFleet } from './acknowledge/fleet-member.ts';
 import { addressesOf } from './addresses/addresses-of.ts';
 import type { BalanceParts } from './balance-parts.ts';
 import { baseSettingsOf } from './base-settings.ts';
+import { CertificateOrders } from './certificate-orders.ts';
 import { FleetLimits } from './fleet-limits/fleet-limits.ts';
 import { HeldEntries } from './guard/held-entries.ts';
 import { HaproxyVersion } from './haproxy-version.ts';
@@ -55,7 +56,10 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   const sealing = await openSealingKeys({
     file: settings.sealingKeys === undefined ? undefined : resolve(settings.sealingKeys),
     logger,
-    onChange: () => wired.certificates?.look(),
+    onChange: () => {
+      wired.certificates?.look();
+      certificateOrders?.look();
+    },
   });
   const stored = new StoredCertificates({ own: join(paths.certificates, storedFolder), sealing });
   const haproxyVersion = new HaproxyVersion(logger, () => acknowledging?.changed());
@@ -107,6 +111,18 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       read: () => wired.files.config.readRates(),
       write: (text) => wired.files.writeRates(text),
     });
+  const certificateOrders =
+    fleet &&
+    settings.acme &&
+    new CertificateOrders({
+      ...{ settings: settings.acme, id, registry: fleet, logger, now, wall },
+      metrics: metrics.acme,
+      env: parts.env,
+      random: Math.random,
+      sealingKeys: () => sealing.keys,
+      routes: () => balancer.status().desired.routeTable,
+      folder: () => wired.certificates?.folder,
+    });
   const { ejecting, files, openFiles, quarantining, locating } = wired;
   const planner = new Planner({
     ...{
@@ -127,7 +143,9 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   });
   const observer = fileKeeper === undefined ? acknowledging : observingFiles(fileKeeper, acknowledging);
   // Without HTTPS, no host asks for certificates.
-  const observing = baseSettings.https === undefined ? observer : observingHosts(wired.lookAtSecrets, observer);
+  const askedForCertificates =
+    baseSettings.https === undefined ? observer : observingHosts(wired.lookAtSecrets, observer);
+  const observing = certificateOrders?.observing(askedForCertificates) ?? askedForCertificates;
   if (observing !== undefined) balancer.observe(observing);
 
   function dropEndedOverrides(): void {
@@ -152,7 +170,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     ...{ baseSettings, metrics, registryStatus, heldEntries, haproxyVersion, fileKeeper, acknowledging, onRelease },
     fleetLimits,
     planner,
-    ...{ sealing, stored },
+    ...{ sealing, stored, certificateOrders },
   };
 }
 

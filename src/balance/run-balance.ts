@@ -145,6 +145,7 @@ async function serve(
   serverPems.watch();
   secrets.watch();
   errorPages.watch();
+  await assembled.certificateOrders?.begin();
   const endWatch = watchOwnTemplates(settings, parts, assembled);
   fileKeeper?.serve(balancer.effective.requested.catalog);
   fileKeeper?.keep();
@@ -173,6 +174,8 @@ async function endBalance(
   nothingServes: boolean,
 ): Promise<void> {
   const { balancer, heldEntries, acknowledging, fileKeeper, fleetLimits } = assembled;
+  // First, so that another balancer leads while this one still ends.
+  await assembled.certificateOrders?.close();
   await assembled.close();
   heldEntries.holder.close();
   await fileKeeper?.close();

@@ -1,4 +1,4 @@
-import { describeProgress, type FleetProgress, isReached, isSettled, progressOf } from '../apply/await-fleet.ts';
+import { describeProgress, type FleetProgress, isReached, isSettled, progressOf } from '../fleet/await-fleet.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { certificateKey, orderKey } from '../model/acme/keys.ts';
 import { parseOrderRecord } from '../model/acme/order-record.ts';
