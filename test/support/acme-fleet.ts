@@ -59,11 +59,11 @@ export async function startAcmeFleet({ registry = 'etcd', pebble: wanted = {}, f
     },
     /** Writes a service with these hosts, whose certificates are ordered, and one instance. */
     async declare(service: string, hosts: readonly string[], policy: Readonly<Record<string, unknown>> = {}) {
-      await balancers.registry.write(`instances/${service}/a`, app);
       await balancers.registry.write(
         `services/${service}`,
         JSON.stringify({ hosts, https: { certificate: 'auto', redirect: true }, ...policy }),
       );
+      await balancers.registry.write(`instances/${service}/a`, app);
     },
     /** The id of the balancer that orders. */
     leader: (): Promise<string> =>

@@ -155,7 +155,8 @@ function pass(req: IncomingMessage, res: ServerResponse, body: Buffer, { target,
               JSON.stringify({ ...JSON.parse(String(text)), renewalInfo: `https://${headers.host}/renewal-info` }),
             )
           : text;
-        res.writeHead(back.statusCode ?? 500, { ...back.headers, 'content-length': sent.length });
+        const { 'transfer-encoding': _, ...kept } = back.headers;
+        res.writeHead(back.statusCode ?? 500, { ...kept, 'content-length': sent.length });
         res.end(method === 'HEAD' ? undefined : sent);
       },
       () => res.destroy(),
