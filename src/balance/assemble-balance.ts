@@ -61,7 +61,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       certificateOrders?.look();
     },
   });
-  const stored = new StoredCertificates({ own: join(paths.certificates, storedFolder), sealing });
+  const stored = new StoredCertificates({ own: join(paths.certificates, storedFolder), sealing, logger });
   const haproxyVersion = new HaproxyVersion(logger, () => acknowledging?.changed());
   const { reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = settings;
   const wired = await wireBalancer({

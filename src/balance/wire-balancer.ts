@@ -196,7 +196,8 @@ async function wireTls(
 ) {
   const onReload = (file: string) => balancer().reloadFor(file);
   const certificates = openCertificates?.({
-    onChange: () => balancer().watch.inspectSoon(),
+    // An inspection would hold up acknowledgements. Before HAProxy serves, the first one looks.
+    onChange: () => (link.workerPid === undefined ? balancer().watch.inspectSoon() : lookAtFiles()),
     onReload,
     onDrift: (differences) => balancer().drifted(differences),
     onServed: (names) => {
@@ -248,15 +249,12 @@ async function wireTls(
     const serve: UpkeepParts['serve'] = (worker) => certificates.serve(worker);
     upkeeps.push(new Upkeep({ part: 'certificates', serve, connect, troubles, logger }));
   }
+  const lookAtFiles = () => {
+    for (const upkeep of upkeeps) upkeep.look();
+  };
   return {
-    certificates,
-    serverPems,
-    secrets,
-    clientCertificates,
+    ...{ certificates, serverPems, secrets, clientCertificates, lookAtFiles },
     lookAtSecrets: () => secretsUpkeep.look(),
-    lookAtFiles: () => {
-      for (const upkeep of upkeeps) upkeep.look();
-    },
     close: async () => {
       await certificates?.close();
       await serverPems.close();

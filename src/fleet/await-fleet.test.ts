@@ -50,6 +50,13 @@ describe('what was written is awaited', () => {
     );
   });
 
+  test('and more refusals than a balancer names may be about a certificate, but not about a free value', () => {
+    const untold = fleet({ a: acknowledgement('7', { untold: { '': 3 } }) });
+    const certificate = { ...written, keys: new Set(['certificates/shop.example.com']) };
+    expect(describeProgress(progressOf(untold, certificate))).toContain('refuses 3 or more');
+    expect(isReached(progressOf(untold, { ...written, keys: new Set(['keys/x']) }))).toBe(true);
+  });
+
   test('no longer than until every balancer has acknowledged it and waiting does not help', () => {
     const refusing = (...refusals: readonly object[]) =>
       acknowledgement('7', { refusals: refusals.map((more) => ({ key: 'services/web', reason: 'no', ...more })) });

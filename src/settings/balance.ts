@@ -375,6 +375,10 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     limits: limitSettings(values),
   };
   const { layout, adminTokenFile, adminHosts } = values;
+  if (layout !== undefined && balance.sealingKeys !== undefined) {
+    const hint = 'leave it out, or leave out --layout';
+    throw new Fault('settings', 'a tree in another layout has no certificates', { where: '--sealing-keys', hint });
+  }
   return { registry, layout, log: logSettings(values), balance, adminTokenFile, adminHosts };
 }
 

@@ -51,6 +51,8 @@ export class CertificateFolder {
   readonly #parts: CertificateFolderParts;
   readonly #writes = new SerialQueue();
   #isRead = false;
+  /** The list as it was written last. */
+  #listed: string | undefined;
   /** What the folder had when it was read last. */
   #inFolder: InFolder = { found: new Map(), refused: new Map(), sources: [], names: new Set() };
   /** By the path of a copy, the host of a certificate of the registry. */
@@ -59,6 +61,8 @@ export class CertificateFolder {
   wanted: ReadonlyMap<string, Certificate> = new Map();
   /** The certificates of the registry, by host. */
   stored: ReadonlyMap<string, StoredRead> = new Map();
+  /** Why the file of the keys that open them cannot be used. */
+  keysProblem: string | undefined;
   /** By the name of a file of the operator, why it cannot be used. */
   refused: ReadonlyMap<string, string> = new Map();
 
@@ -87,9 +91,13 @@ export class CertificateFolder {
     if (folder) this.#inFolder = await this.#readFolder();
     const { found: inFolder, refused, sources } = this.#inFolder;
     const found = new Map(inFolder);
-    const stored = this.#parts.stored.read();
+    const stored = await this.#parts.stored.read();
+    const { keysProblem } = this.#parts.stored;
     const storedChanged =
-      stored.size !== this.stored.size || [...stored].some(([h, one]) => this.stored.get(h)?.problem !== one.problem);
+      keysProblem !== this.keysProblem ||
+      stored.size !== this.stored.size ||
+      [...stored].some(([host, one]) => this.stored.get(host)?.problem !== one.problem);
+    this.keysProblem = keysProblem;
     this.stored = stored;
     this.#hosts = new Map([...stored].map(([host, one]) => [one.file, host]));
     for (const [host, { file, certificate }] of stored) {
@@ -105,8 +113,9 @@ export class CertificateFolder {
       const text = await readFile(file, 'utf8').catch(() => undefined);
       if (text !== undefined) earlier.set(file, text);
     }
+    const unwritten = fresh.filter((file) => earlier.get(file) !== found.get(file)?.pem);
     await this.#writes.run(async () => {
-      await this.#write(found, new Set(fresh));
+      await this.#write(found, new Set(unwritten));
       this.wanted = found;
     });
     this.#isRead = true;
@@ -156,7 +165,7 @@ export class CertificateFolder {
 
   /** Writes these copies again, because another program wrote to them. */
   rewrite(files: ReadonlySet<string>): Promise<void> {
-    return this.#writes.run(() => this.#write(this.wanted, files));
+    return this.#writes.run(() => this.#write(this.wanted, new Set([this.#parts.list, ...files])));
   }
 
   /** Writes the copies again that somebody deleted, and their list. Returns their paths. Rejects with Fault `storage`. */
@@ -172,10 +181,13 @@ export class CertificateFolder {
     });
   }
 
-  /** Writes the copies that are among `files`, and the list of all. */
+  /** Writes the copies that are among `files`, and their list if it is among them or has other copies than before. */
   async #write(all: ReadonlyMap<string, Certificate>, files: ReadonlySet<string>): Promise<void> {
+    const { list } = this.#parts;
     for (const [file, { pem }] of all) if (files.has(file)) await replaceFile(file, pem, { mode: 0o600 });
-    const lines = [...all.keys()].map((file) => `${file}\n`);
-    await replaceFile(this.#parts.list, lines.join(''), { mode: 0o600 });
+    const listed = [...all.keys()].map((file) => `${file}\n`).join('');
+    if (listed === this.#listed && !files.has(list)) return;
+    await replaceFile(list, listed, { mode: 0o600 });
+    this.#listed = listed;
   }
 }

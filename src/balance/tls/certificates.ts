@@ -18,7 +18,10 @@ export const certificateMetrics = ({ gauge }: MakeMetric) => ({
     'Expiry of a served certificate, in seconds since 1970.',
     ['certificate'],
   ),
-  certificatesRefused: gauge('certificates_refused', 'Unusable files of --certificates.'),
+  certificatesRefused: gauge(
+    'certificates_refused',
+    'Certificates that cannot be used: files of --certificates, and entries of the registry.',
+  ),
 });
 
 export type CertificatesParts = CertificateFolderParts & {
@@ -86,7 +89,10 @@ export class Certificates {
   async prepare(): Promise<void> {
     await this.folder.prepare();
     try {
-      await this.#reads.run(() => this.#read());
+      await this.#reads.run(async () => {
+        await this.#parts.stored.prepare();
+        await this.#read();
+      });
     } catch (cause) {
       throw new Fault('settings', `it cannot be read: ${describe(cause)}`, {
         where: `--certificates ${this.#parts.folder}`,
@@ -147,7 +153,7 @@ export class Certificates {
     const { changed, sources, earlier } = await this.folder.read(which);
     for (const [file, text] of earlier) this.#given.set(file, text);
     await this.#watch?.follow(sources);
-    metrics.certificatesRefused.set(this.folder.refused.size);
+    metrics.certificatesRefused.set(this.folder.refused.size + this.#unusable().length);
     metrics.certificateExpiry.reset();
     for (const [file, { notAfter }] of this.folder.wanted) {
       metrics.certificateExpiry.set({ certificate: this.folder.nameOf(file) }, notAfter / 1000);
@@ -187,9 +193,9 @@ export class Certificates {
     this.#unserved = unserved;
     this.#served = { workerPid, wanted };
     this.#reloading = new Set(changes.flatMap((one) => (one.kind === 'reload' ? [one.file] : [])));
-    // A certificate that HAProxy refuses leaves the one before.
-    const kept = [...unserved.keys()].filter((file) => this.#inWorker.has(file));
-    this.#inWorker = new Set([...this.#given.keys(), ...kept]);
+    // A certificate that HAProxy refuses, or does not have before a reload, leaves the one before.
+    const isLate = (file: string) => unserved.has(file) || this.#reloading.has(file);
+    this.#inWorker = new Set([...wanted.keys()].filter((file) => !isLate(file) || this.#inWorker.has(file)));
     this.#parts.onServed(this.#names(this.#inWorker));
     for (const change of changes) {
       if (change.kind === 'reload' && !unserved.has(change.file)) onReload(change.file);
@@ -226,15 +232,22 @@ export class Certificates {
   /** Why the first certificate is not served or not used, and the number of others. */
   #reason(): string | undefined {
     const { folder } = this.#parts;
+    const { keysProblem } = this.folder;
     const reasons = [
+      ...(keysProblem === undefined ? [] : [`the keys of before stay in use: --sealing-keys: ${keysProblem}`]),
       ...[...this.#unserved].map(([file, reason]) => `${this.folder.nameOf(file)}: ${reason}`),
       ...[...this.folder.refused].map(([name, reason]) => `${join(folder ?? '', name)}: ${reason}`),
-      ...[...this.folder.stored].flatMap(([host, { problem }]) =>
-        problem === undefined || this.folder.folderServes(host) ? [] : [`${certificateKey(host)}: ${problem}`],
-      ),
+      ...this.#unusable().map(([host, reason]) => `${certificateKey(host)}: ${reason}`),
     ];
     const [first] = reasons;
     return reasons.length > 1 ? `${first}; and ${reasons.length - 1} more` : first;
+  }
+
+  /** The hosts whose entry of the registry cannot be used although it should be, and why. */
+  #unusable(): readonly (readonly [string, string])[] {
+    return [...this.folder.stored].flatMap(([host, { problem }]) =>
+      problem === undefined || this.folder.folderServes(host) ? [] : [[host, problem] as const],
+    );
   }
 
   status(): readonly CertificateStatus[] {
@@ -254,7 +267,7 @@ export class Certificates {
     for (const [host, { key, value }] of entries) {
       if (this.folder.folderServes(host)) continue;
       const read = this.folder.stored.get(host);
-      if (read === undefined || read.entry.value !== value) {
+      if (read?.entry?.value !== value) {
         refusals.push({ key, reason: 'HAProxy does not have it yet', absent: read?.certificate === undefined });
         continue;
       }
@@ -266,7 +279,7 @@ export class Certificates {
       const unserved = this.#unserved.get(file);
       const given = this.#given.get(file) === certificate?.pem && !this.#reloading.has(file);
       if (given && unserved === undefined) continue;
-      refusals.push({ key, reason: unserved ?? 'HAProxy does not have it yet', absent: !this.#given.has(file) });
+      refusals.push({ key, reason: unserved ?? 'HAProxy does not have it yet', absent: !this.#inWorker.has(file) });
     }
     return refusals;
   }
