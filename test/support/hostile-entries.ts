@@ -290,6 +290,16 @@ const hostileKey = fc.oneof(
   fc.tuple(area, service, instance, hostileText).map((parts) => parts.join('/')),
 );
 
+const decentChallenge = fc
+  .record({
+    host: fc.oneof(fc.constantFrom('x.example', 'good', '*', 'A.example'), hostileText),
+    answer: fc.oneof(
+      fc.constantFrom('t', 'u/v').map((t) => `${t}.${'k'.repeat(43)}`),
+      hostileText,
+    ),
+  })
+  .map((record) => JSON.stringify(record));
+
 /** Entries to put: most are invalid, and some are valid, so that all ways into HAProxy are used. */
 export const entry = (ports: readonly number[]) => {
   const value = fc.oneof(
@@ -328,6 +338,13 @@ export const entry = (ports: readonly number[]) => {
       arbitrary: fc.tuple(
         fc.oneof(service, fc.constant('*')).map((s) => `claims/${s}`),
         fc.oneof(hostileJson, decentClaim, spoilt(decentClaim)),
+      ),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(
+        fc.oneof(fc.constantFrom('t', 'u'), hostileText).map((t) => `challenges/${t}`),
+        fc.oneof(hostileJson, decentChallenge, spoilt(decentChallenge)),
       ),
     },
     {

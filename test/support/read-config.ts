@@ -34,6 +34,7 @@ const word = '[A-Za-z0-9._:/[\\]@+,*=~-]+';
 export const serverKeywords = [
   '(?: id [0-9]{1,10})?',
   `(?: check inter ${ms} rise [0-9]+ fall [0-9]+(?: port ${port})?(?: check-ssl)?(?: check-send-proxy)?)?`,
+  '(?: observe layer[47] error-limit [0-9]+ on-error mark-down)?',
   `(?: slowstart ${ms})?(?: maxconn [0-9]+)?(?: maxqueue [0-9]+)?`,
   '(?: proto h2(?: check-proto h2)?)?',
   `(?: ssl (?:verify none|verify required ca-file ${pem})(?: crt ${pem})?(?: sni str\\((${name})\\) verifyhost \\S+ check-sni \\S+)?(?: alpn h2(?: check-alpn h2)?)?)?`,
@@ -172,6 +173,10 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       ...limitLines,
       line('http-request set-var\\(txn.origin\\) path'),
       line(`http-request replace-path ${escaped} ${format}`),
+      line('http-request replace-path \\^//\\+\\(\\.\\*\\)\\$ /\\\\\\\\1 if \\{ path -m beg // \\}'),
+      line(
+        'http-request return status 414 content-type text/plain string "the path of this request is too long\\\\n" if \\{ path,length gt 2048 \\}',
+      ),
       line('http-request set-var\\(txn.moved\\) bool\\(true\\) unless \\{ path,strcmp\\(txn.origin\\) eq 0 \\}'),
       line(
         `http-request set-var\\(txn.moved\\) bool\\(true\\) unless \\{ req.hdr\\(host\\),host_only -m str -i ${hostName} \\}`,
