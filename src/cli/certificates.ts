@@ -95,7 +95,7 @@ function formatCertificates({ list, hasLeader, unasked }: Certificates, now: num
 
 function sourceOf({ source, authority }: ListedCertificate): string {
   if (source === undefined) return '-';
-  return source === 'acme' && authority !== undefined ? `acme ${new URL(authority).hostname}` : source;
+  return source === 'acme' && authority !== undefined && URL.canParse(authority) ? new URL(authority).hostname : source;
 }
 
 /** When the leader does something for the host next. */

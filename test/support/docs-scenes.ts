@@ -1,9 +1,10 @@
-import { chmod, cp, mkdir } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, onTestFinished } from 'vitest';
 import { startLoad } from '../../bench/load.ts';
 import { root, type Scene, withFleet, withServer } from './docs-world.ts';
+import { startPebble } from './pebble.ts';
 import { freePorts } from './ports.ts';
 import { until } from './until.ts';
 
@@ -75,11 +76,18 @@ export const scenes: Readonly<Record<string, Scene>> = {
   },
   'docs/etcd.md': { given: withFleet },
   'docs/https.md': {
-    async given({ dir, path, write, put, app }) {
+    async given({ dir, path, write, put, app, http, replace }) {
       await put('instances/web/web-1', app);
       await issue(dir, 'shop.example.com', ['fullchain.pem', 'privkey.pem']);
-      // curl trusts the certificate of this page, as it would trust one of a public authority.
-      await write('bin/curl', `#!/bin/sh\nexec /usr/bin/curl --fail --cacert ${path('fullchain.pem')} "$@"\n`);
+      await mkdir(path('etc/pointsman'), { recursive: true });
+      const pebble = await startPebble();
+      onTestFinished(() => pebble.close());
+      pebble.validators.ask(http);
+      const [, , caFlag = '', caFile = ''] = pebble.flags;
+      replace('https://acme-v02.api.letsencrypt.org/directory', `${pebble.directory} ${caFlag} ${caFile}`);
+      // curl trusts the certificates of this page, as it would trust those of a public authority.
+      await write('trusted.pem', `${await readFile(path('fullchain.pem'), 'utf8')}${await pebble.root()}`);
+      await write('bin/curl', `#!/bin/sh\nexec /usr/bin/curl --fail --cacert ${path('trusted.pem')} "$@"\n`);
       await chmod(path('bin/curl'), 0o755);
     },
     before: {
