@@ -13,9 +13,8 @@ export type Certificate = {
   readonly chain: number;
   /** The names that it is for: `shop.example.com`, `*.example.com`. */
   readonly names: readonly string[];
-  /** In ms since 1970. */
+  /** From when on and until when it is valid, in ms since 1970. */
   readonly notBefore: number;
-  /** In ms since 1970. */
   readonly notAfter: number;
 };
 

@@ -18,6 +18,11 @@ export const certificateMetrics = ({ gauge }: MakeMetric) => ({
     'Expiry of a served certificate, in seconds since 1970.',
     ['certificate'],
   ),
+  certificateLifetime: gauge(
+    'certificate_lifetime_seconds',
+    'Time from the beginning to the expiry of a served certificate.',
+    ['certificate'],
+  ),
   certificatesRefused: gauge(
     'certificates_refused',
     'Certificates that cannot be used: files of --certificates, and entries of the registry.',
@@ -155,8 +160,11 @@ export class Certificates {
     await this.#watch?.follow(sources);
     metrics.certificatesRefused.set(this.folder.refused.size + this.#unusable().length);
     metrics.certificateExpiry.reset();
-    for (const [file, { notAfter }] of this.folder.wanted) {
-      metrics.certificateExpiry.set({ certificate: this.folder.nameOf(file) }, notAfter / 1000);
+    metrics.certificateLifetime.reset();
+    for (const [file, { notBefore, notAfter }] of this.folder.wanted) {
+      const certificate = this.folder.nameOf(file);
+      metrics.certificateExpiry.set({ certificate }, notAfter / 1000);
+      metrics.certificateLifetime.set({ certificate }, (notAfter - notBefore) / 1000);
     }
     return changed;
   }
