@@ -60,7 +60,7 @@ const mayImport = {
   page: 'model render haproxy operate files balance/history balance/queries balance',
   declarations: 'model registry/directory registry settings',
   check:
-    'model settings registry declarations catalog render haproxy balance/state balance balance/secrets balance/tls',
+    'model settings registry declarations catalog render haproxy operate balance/state balance balance/secrets balance/tls',
   apply: 'model waiting metrics registry declarations fleet check',
   demo: 'model waiting settings registry',
   cli: 'model waiting metrics fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply demo',

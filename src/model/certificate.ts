@@ -83,7 +83,7 @@ export function parseCertificate(text: string): Parsed<Certificate> {
           : `the certificate of its key is number ${own + 1} in the file: put it first, and the certificates that signed it after it`,
       );
     }
-    const names = (certificate.subjectAltName ?? '').split(', ').flatMap((name) => /^DNS:(.+)$/.exec(name)?.[1] ?? []);
+    const names = namesOf(certificate);
     return accepted({
       pem: chain.join('') + key,
       fingerprint: certificate.fingerprint.replaceAll(':', ''),
@@ -102,4 +102,16 @@ export function parseCertificate(text: string): Parsed<Certificate> {
 export function isFor(names: readonly string[], host: string): boolean {
   const dot = host.indexOf('.');
   return names.some((name) => name === host || (name.startsWith('*.') && dot > 0 && name.slice(1) === host.slice(dot)));
+}
+
+const namesOf = ({ subjectAltName = '' }: X509Certificate): readonly string[] =>
+  subjectAltName.split(', ').flatMap((name) => /^DNS:(.+)$/.exec(name)?.[1] ?? []);
+
+/** The names of the first certificate in a PEM text; none if it cannot be read. */
+export function certificateNames(text: string): readonly string[] {
+  try {
+    return namesOf(new X509Certificate(text));
+  } catch {
+    return [];
+  }
 }
