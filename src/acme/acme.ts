@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { SealingKeys } from '../model/acme/sealing.ts';
@@ -97,6 +98,8 @@ export class Acme {
     const { keys, ca } = await this.#prepare();
     const stopped = new AbortController();
     const signal = AbortSignal.any([term.signal, stopped.signal]);
+    // Each order and each request listens.
+    setMaxListeners(100, term.signal, signal);
     const changed = deferred();
     this.#renew = () => {
       if (sealingKeys() !== keys) changed.resolve();

@@ -10,7 +10,7 @@ import {
   type StoredCertificate,
 } from '../model/acme/stored-certificate.ts';
 import { describe } from '../model/fault.ts';
-import { aborted, timeLimit } from '../waiting/time-limit.ts';
+import { aborted, timeLimit, within } from '../waiting/time-limit.ts';
 import type { LeaderAccount } from './account.ts';
 import { flawOf, validityOf } from './known-certificate.ts';
 import type { LeaderEntries } from './leader-entries.ts';
@@ -48,6 +48,14 @@ export class OrderEnded extends Error {
 /** An order that is under way. */
 type UnderWay = OrderRecord & { readonly order: string; readonly key: string };
 
+type Proving = {
+  /** Whether another leader began the order. */
+  readonly resumed: boolean;
+  /** The answers that are to be removed. */
+  readonly left: Challenge[];
+  readonly signal: AbortSignal;
+};
+
 /** How long an order may take, in ms. It is not lost then, but its host makes room for others. */
 const orderMs = 600_000;
 const poll = { firstMs: 100, mostMs: 5000, factor: 1.5 };
@@ -68,7 +76,10 @@ export class Ordering {
     const record = resumed ?? (await this.#begin(host, reason));
     const left: Challenge[] = [];
     try {
-      return await this.#carryOut(host, record, resumed !== undefined, left);
+      const proving = { resumed: resumed !== undefined, left };
+      return await within(orderMs, this.#parts.signal, (signal) =>
+        this.#carryOut(host, record, { ...proving, signal }),
+      );
     } finally {
       for (const challenge of left) await this.#remove(challenge);
     }
@@ -124,16 +135,16 @@ export class Ordering {
     }
   }
 
-  async #carryOut(host: string, record: UnderWay, resumed: boolean, left: Challenge[]): Promise<StoredCertificate> {
+  async #carryOut(host: string, record: UnderWay, proving: Proving): Promise<StoredCertificate> {
     const { authority, account } = this.#parts;
-    const signal = timeLimit(orderMs, this.#parts.signal);
+    const { signal } = proving;
     const done = { proved: false, finalized: false };
     for (let waitMs: number = poll.firstMs; ; waitMs = Math.min(waitMs * poll.factor, poll.mostMs)) {
       const order = await account.run((signer) => authority.order(record.order, signer));
       switch (order.status) {
         case 'pending':
           if (done.proved) break;
-          await this.#prove(host, order, { resumed, left, signal });
+          await this.#prove(host, order, proving);
           await this.#tell(host, record, 'answered');
           done.proved = true;
           continue;
@@ -159,12 +170,8 @@ export class Ordering {
     await this.#parts.entries.write({ [orderKey(host)]: formatOrderRecord({ ...record, stage }) });
   }
 
-  /** Answers what the authority asks. `left` gets the answers that are to be removed. */
-  async #prove(
-    host: string,
-    order: Order,
-    { resumed, left, signal }: { readonly resumed: boolean; readonly left: Challenge[]; readonly signal: AbortSignal },
-  ): Promise<void> {
+  /** Answers what the authority asks. */
+  async #prove(host: string, order: Order, { resumed, left, signal }: Proving): Promise<void> {
     const { authority, account, proofs } = this.#parts;
     for (const url of order.authorizations) {
       const { challenges, status } = await account.run((signer) => authority.authorization(url, signer));

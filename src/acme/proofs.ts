@@ -4,7 +4,7 @@ import { Fleet } from '../fleet/fleet.ts';
 import { formatChallenge, isToken } from '../model/acme/challenge.ts';
 import { challengeKey } from '../model/acme/keys.ts';
 import type { Registry } from '../registry/registry.ts';
-import { timeLimit } from '../waiting/time-limit.ts';
+import { within } from '../waiting/time-limit.ts';
 import type { LeaderEntries } from './leader-entries.ts';
 
 /** A question of the authority about a host. */
@@ -47,9 +47,10 @@ export class HttpProofs implements Proofs {
     // The leader before may have written it.
     const revision = seen?.value === value ? seen.revision : await this.#entries.write({ [key]: value });
     if (revision === undefined) throw new Error(`${key} was not written`);
-    const limit = timeLimit(fleetMs, signal);
-    await this.#fleet.following(limit);
-    const progress = await awaitFleet(this.#fleet, { revision, keys: new Set([key]) }, limit);
+    const progress = await within(fleetMs, signal, async (limit) => {
+      await this.#fleet.following(limit);
+      return awaitFleet(this.#fleet, { revision, keys: new Set([key]) }, limit);
+    });
     if (!isReached(progress)) {
       throw new Error(`the authority was not asked, because ${describeFailure(progress, fleetMs)}`);
     }

@@ -28,3 +28,20 @@ export function aborted(signal: AbortSignal, until?: AbortSignal): Promise<undef
     else signal.addEventListener('abort', () => resolve(undefined), { once: true, ...(until && { signal: until }) });
   });
 }
+
+/**
+ * Runs a task that ends after `ms`, or with `signal`. When the task has ended, nothing listens to `signal` any more: for a signal that lives
+ * much longer than the task.
+ */
+export async function within<T>(ms: number, signal: AbortSignal, task: (limit: AbortSignal) => Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const onAbort = () => over.abort(signal.reason);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await task(timeLimit(ms, over.signal));
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    over.abort();
+  }
+}

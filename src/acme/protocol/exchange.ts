@@ -1,6 +1,5 @@
 import { type Agent, request } from 'node:https';
 import { describe } from '../../model/fault.ts';
-import { timeLimit } from '../../waiting/time-limit.ts';
 import { AuthorityError } from './authority-error.ts';
 
 export type Answer = {
@@ -22,12 +21,12 @@ const longestAnswer = 256 * 1024;
 /** One request to an authority, which follows no redirect. Rejects with an AuthorityError when there is no answer. */
 export function exchange({ method, url, body }: Exchange, agent: Agent, signal: AbortSignal): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const limit = timeLimit(deadlineMs, signal);
     const fail = (error: Error) => {
-      const overdue = limit.aborted && !signal.aborted;
-      const reason = overdue ? `no answer within ${deadlineMs / 1000} s` : describe(error);
-      reject(new AuthorityError(`${hostOf(url)}: ${reason}`, { kind: 'unavailable', cause: error }));
+      clearTimeout(timer);
+      reject(new AuthorityError(`${hostOf(url)}: ${describe(error)}`, { kind: 'unavailable', cause: error }));
     };
+    // Not a signal of its own, which would stay until the deadline and end a connection that is used again.
+    const timer = setTimeout(() => asked.destroy(new Error(`no answer within ${deadlineMs / 1000} s`)), deadlineMs);
     if (!url.startsWith('https://')) {
       fail(new Error(`the authority gives an address that does not begin with https://: ${url.slice(0, 100)}`));
       return;
@@ -38,7 +37,7 @@ export function exchange({ method, url, body }: Exchange, agent: Agent, signal: 
         ? {}
         : { 'content-type': 'application/jose+json', 'content-length': Buffer.byteLength(body) }),
     };
-    const asked = request(url, { method, agent, signal: limit, headers }, (response) => {
+    const asked = request(url, { method, agent, signal, headers }, (response) => {
       const parts: Buffer[] = [];
       let size = 0;
       response.on('data', (part: Buffer) => {
@@ -47,7 +46,8 @@ export function exchange({ method, url, body }: Exchange, agent: Agent, signal: 
         if (size > longestAnswer) asked.destroy(new Error(`its answer is longer than ${longestAnswer / 1024} KiB`));
       });
       response.on('error', fail);
-      response.on('end', () =>
+      response.on('end', () => {
+        clearTimeout(timer);
         resolve({
           status: response.statusCode ?? 0,
           text: Buffer.concat(parts).toString(),
@@ -55,8 +55,8 @@ export function exchange({ method, url, body }: Exchange, agent: Agent, signal: 
             const value = response.headers[name];
             return Array.isArray(value) ? value[0] : value;
           },
-        }),
-      );
+        });
+      });
     });
     asked.on('error', fail);
     asked.end(body);
