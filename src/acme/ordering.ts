@@ -104,22 +104,29 @@ export class Ordering {
     return { ...parsed.value, order, key };
   }
 
+  /** The record is written before the authority is asked: a balancer that does not lead any more, or cannot write, makes no order. */
   async #begin(host: string, reason: OrderRecord['reason']): Promise<UnderWay> {
     const { entries, account, authority, directory, sealingKeys, keyType } = this.#parts;
-    const key = await makePrivateKey(keyType);
-    const replaces = this.#renewed(host);
-    const { url } = await account.run((signer) => authority.newOrder(host, isIP(host) !== 0, replaces, signer));
-    const seen = entries.get(orderKey(host));
-    const before = seen === undefined ? undefined : parseOrderRecord(seen.value);
-    const failures = before?.ok === true ? before.value.failures : 0;
-    const sealed = sealKey(pemOf(key), orderKey(host), sealingKeys);
-    const record: UnderWay = {
-      ...{ reason, stage: 'ordered', order: url, key: sealed, authority: directory, failures },
+    const pem = pemOf(await makePrivateKey(keyType));
+    const failures = this.#failuresOf(host);
+    const waiting: OrderRecord = {
+      ...{ reason, stage: 'waiting', order: undefined, key: undefined, authority: directory, failures },
       ...{ error: undefined, nextTry: undefined },
     };
+    await entries.write({ [orderKey(host)]: formatOrderRecord(waiting) });
+    const replaces = this.#renewed(host);
+    const { url } = await account.run((signer) => authority.newOrder(host, isIP(host) !== 0, replaces, signer));
+    const key = sealKey(pem, orderKey(host), sealingKeys);
+    const record: UnderWay = { ...waiting, stage: 'ordered', order: url, key };
     // The wish is fulfilled by this order.
     await entries.write({ [orderKey(host)]: formatOrderRecord(record), [renewalKey(host)]: undefined });
     return record;
+  }
+
+  #failuresOf(host: string): number {
+    const seen = this.#parts.entries.get(orderKey(host));
+    const before = seen === undefined ? undefined : parseOrderRecord(seen.value);
+    return before?.ok === true ? before.value.failures : 0;
   }
 
   /** The id of the certificate that the order renews, if this authority made it. */
