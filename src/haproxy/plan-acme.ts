@@ -1,5 +1,5 @@
 import type { ServiceName } from '../model/name.ts';
-import { acmeService, isCertificateKey, isChallengeTarget, serviceOfTarget } from '../model/route-target.ts';
+import { acmeService, isCertifiedKey, isChallengeTarget, serviceOfTarget } from '../model/route-target.ts';
 import type { Rendered } from '../render/rendered.ts';
 import type { RouteStep } from './step.ts';
 
@@ -33,7 +33,7 @@ export function planCertificateKeys(
   desired: Rendered,
   differing: readonly string[],
 ): readonly RouteStep[] {
-  return differing.filter(isCertificateKey).map((route) => {
+  return differing.filter(isCertifiedKey).map((route) => {
     const target = desired.routes.get(route);
     if (target === undefined) return { kind: 'remove-route', route };
     return { kind: served.routes.has(route) ? 'set-route' : 'add-route', route, target };

@@ -85,13 +85,13 @@ export const acmeTarget = acmeService as string as RouteTarget;
 const certificatePrefix = 'CERTIFICATE:';
 
 /** The key of the route map for a name in a certificate that HAProxy serves. As with states, no request is led by it. */
-export const certificateKey = (name: string): string => `${certificatePrefix}${name}`;
+export const certifiedKey = (name: string): string => `${certificatePrefix}${name}`;
 
 /** Whether a key of the route map is about a certificate. */
-export const isCertificateKey = (key: string): boolean => key.startsWith(certificatePrefix);
+export const isCertifiedKey = (key: string): boolean => key.startsWith(certificatePrefix);
 
 /** The name in the certificate that a key of the route map is about. */
-export const nameOfCertificate = (key: string): string => key.slice(certificatePrefix.length);
+export const certifiedName = (key: string): string => key.slice(certificatePrefix.length);
 
 const isAnswer = (text: string): boolean => {
   const [service, answer = '', ...rest] = text.split('/');
@@ -126,7 +126,7 @@ export const versionTarget = (service: ServiceName, value: string): RouteTarget 
 export const isVersionKey = (key: string): boolean => key.startsWith(versionPrefix);
 
 /** Whether a key of the route map leads requests to a service. */
-export const isRouteKey = (key: string): boolean => !isStateKey(key) && !isVersionKey(key) && !isCertificateKey(key);
+export const isRouteKey = (key: string): boolean => !isStateKey(key) && !isVersionKey(key) && !isCertifiedKey(key);
 
 /** The service whose state a key of the route map holds. */
 export const serviceOfState = (key: string): ServiceName => key.slice(prefix.length) as ServiceName;

@@ -3,7 +3,7 @@ import { Set as PersistentSet } from 'immutable';
 import { expect, test } from 'vitest';
 import { foldEntries } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
-import { isCertificateKey } from '../model/route-target.ts';
+import { isCertifiedKey } from '../model/route-target.ts';
 import { changeRoutes, noRoutes, type RouteTable } from './routes.ts';
 
 type Policies = Readonly<Record<string, object>>;
@@ -20,7 +20,7 @@ function change(table: RouteTable, policies: Policies, names: readonly string[])
 
 const keysOf = ({ routes }: RouteTable) =>
   [...routes.keys()]
-    .filter(isCertificateKey)
+    .filter(isCertifiedKey)
     .map((key) => key.slice('CERTIFICATE:'.length))
     .sort();
 

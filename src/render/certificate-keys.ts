@@ -3,13 +3,7 @@ import type { Service } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
 import { waitsForCertificate } from '../model/policy/https.ts';
 import { hostsOf, isExact, patternsOver } from '../model/route.ts';
-import {
-  acmeTarget,
-  certificateKey,
-  isCertificateKey,
-  nameOfCertificate,
-  type RouteTarget,
-} from '../model/route-target.ts';
+import { acmeTarget, certifiedKey, certifiedName, isCertifiedKey, type RouteTarget } from '../model/route-target.ts';
 
 /** What the keys of the route map about certificates follow from. */
 export type CertificateKeys = {
@@ -58,10 +52,10 @@ export function changeCertificateKeys(
   }
   const lead = (name: string) => {
     if (patterns.has(name) || patternsOver(name).some((pattern) => hosts.has(pattern)))
-      routes.set(certificateKey(name), acmeTarget);
+      routes.set(certifiedKey(name), acmeTarget);
   };
   if (names !== before) {
-    for (const name of before) if (!names.has(name)) routes.delete(certificateKey(name));
+    for (const name of before) if (!names.has(name)) routes.delete(certifiedKey(name));
     for (const name of names) if (!before.has(name)) lead(name);
   }
   for (const host of added) for (const name of namesFor(host, before)) if (names.has(name)) lead(name);
@@ -70,7 +64,7 @@ export function changeCertificateKeys(
 
 /** The names that a route map has keys for: a new pointsman takes them for served until it has asked HAProxy. */
 export const certifiedIn = (routes: { keys(): Iterable<string> }): PersistentSet<string> =>
-  PersistentSet([...routes.keys()].filter(isCertificateKey).map(nameOfCertificate));
+  PersistentSet([...routes.keys()].filter(isCertifiedKey).map(certifiedName));
 
 function waitingHosts(service: Pick<Service, 'name' | 'policy'> | undefined): readonly string[] {
   if (service === undefined || !waitsForCertificate(service.policy.https)) return [];
