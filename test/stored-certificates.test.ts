@@ -26,6 +26,10 @@ test('the keys of the file are followed: the first seals, all of them open', asy
   await balancer.logged('sealing-keys-unusable');
   await stored.writeByHand(certificateKey(host), await stored.valueOf(host, { text: next }));
   await until('another one is served', async () => ![first, undefined].includes(await stored.served()));
+  const trouble = async () => JSON.stringify(JSON.parse((await stored.askAdmin('/status')).body).troubles);
+  await until('the status says it', async () => (await trouble()).includes('--sealing-keys: line 1 is not a key'));
+  await writeFile(stored.keyFile, `${next}\n${before}`);
+  await until('the same keys as before are no trouble', async () => (await trouble()) === '[]');
 });
 
 test.each([
@@ -84,7 +88,7 @@ test('sealing keys that cannot be read keep a balancer from starting, with the p
   const stored = await startStored();
   await writeFile(stored.keyFile, '# keys\nshort\n');
   const balancer = stored.start();
-  expect((await balancer.ended).code).toBe(1);
+  expect((await balancer.ended).code).toBe(2);
   expect(balancer.output.join('\n')).toContain(`--sealing-keys ${stored.keyFile}: line 2 is not a key`);
 });
 

@@ -6,6 +6,7 @@ import { certificateKey } from '../../src/model/acme/keys.ts';
 import { parseSealingKeys, seal } from '../../src/model/acme/sealing.ts';
 import { formatStoredCertificate } from '../../src/model/acme/stored-certificate.ts';
 import { makeAuthority } from '../support/certificates.ts';
+import { endHaproxy } from '../support/scenario.ts';
 import { host, startStored } from '../support/stored-certificates.ts';
 import { until } from '../support/until.ts';
 
@@ -128,7 +129,9 @@ test('a balancer that was killed before it saved its catalog goes on with the ne
     const now = await stored.served();
     return now === one ? undefined : now;
   });
+  // HAProxy goes on without pointsman, so it ends here to start from what is on disk.
   await first.destroy();
+  await endHaproxy(stored.balancerDir);
   await stored.etcd?.members[0]?.stop();
   // As if it had been saved before both.
   const lines = (await readFile(catalog, 'utf8')).split('\n').filter((line) => !line.startsWith('["certificates/'));

@@ -14,6 +14,8 @@ export type SealingKeyFileParts = {
   readonly onChange: () => void;
 };
 
+const rescanMs = 60_000;
+
 /** Reads the file. Rejects with a Fault when it cannot be used. */
 export async function openSealingKeys(parts: SealingKeyFileParts): Promise<SealingKeyFile> {
   const opened = new SealingKeyFile(parts);
@@ -31,6 +33,7 @@ export class SealingKeyFile {
   #keys: SealingKeys | undefined;
   #problem: string | undefined;
   #watch: LinkedWatch | undefined;
+  #rescan: NodeJS.Timeout | undefined;
 
   constructor(parts: SealingKeyFileParts) {
     this.#parts = parts;
@@ -57,6 +60,7 @@ export class SealingKeyFile {
     const look = () =>
       void this.#reads.run(async () => {
         const [keys, problem] = [this.#keys, this.#problem];
+        await this.#watch?.follow([file]);
         await this.#read();
         if (this.#keys !== keys || this.#problem !== problem) onChange();
       });
@@ -66,7 +70,8 @@ export class SealingKeyFile {
         'pointsman does not see changes of the file',
       );
     this.#watch = new LinkedWatch({ folder: dirname(file), onChange: look, onError });
-    void this.#watch.follow([file]);
+    // A watch may fail, and some file systems tell nothing.
+    this.#rescan = setInterval(look, rescanMs);
     look();
   }
 
@@ -74,7 +79,7 @@ export class SealingKeyFile {
     const { file, logger } = this.#parts;
     if (file === undefined) return;
     const text = await readFile(file, 'utf8').catch((error: unknown) => error);
-    if (text === this.#text) return;
+    if (text === this.#text && this.#problem === undefined) return;
     const parsed =
       typeof text === 'string'
         ? parseSealingKeys(text)
@@ -83,8 +88,9 @@ export class SealingKeyFile {
       if (this.#keys !== undefined) {
         logger.info({ event: 'sealing-keys-changed', count: parsed.value.length }, `${file} was read again`);
       }
+      // The same text leaves the same value: those who hold it compare.
+      if (text !== this.#text) this.#keys = parsed.value;
       this.#text = typeof text === 'string' ? text : undefined;
-      this.#keys = parsed.value;
       this.#problem = undefined;
       return;
     }
@@ -97,6 +103,7 @@ export class SealingKeyFile {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#rescan);
     await this.#watch?.close();
     await this.#reads.idle();
   }
