@@ -50,6 +50,6 @@ export function dueOf({ certificate, record, asked }: HostState, authority: stri
 }
 
 /** When it is renewed. The entry of an operator need not say it. */
-export function renewalTimeOf({ stored, validity: { from, until } }: KnownCertificate): number {
+function renewalTimeOf({ stored, validity: { from, until } }: KnownCertificate): number {
   return stored.renewAt === undefined ? from + ((until - from) * 2) / 3 : Date.parse(stored.renewAt);
 }

@@ -93,7 +93,7 @@ export class DnsProofs implements Proofs {
   async close(): Promise<void> {}
 }
 
-export const recordName = ({ host }: Pick<Challenge, 'host'>): string => `_acme-challenge.${host}.`;
+const recordName = ({ host }: Pick<Challenge, 'host'>): string => `_acme-challenge.${host}.`;
 
 const recordValue = ({ keyAuthorization }: Challenge): string =>
   createHash('sha256').update(keyAuthorization).digest('base64url');

@@ -4,12 +4,12 @@ import { createHash, createHmac, createPublicKey, type KeyObject, sign } from 'n
 export type SignedRequest = { readonly protected: string; readonly payload: string; readonly signature: string };
 
 /** The public key of an account, with its fields in the order that its thumbprint needs (RFC 7638). */
-export type PublicJwk = { readonly crv: string; readonly kty: string; readonly x: string; readonly y: string };
+type PublicJwk = { readonly crv: string; readonly kty: string; readonly x: string; readonly y: string };
 
 const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** The keys of accounts are of P-256, which every authority takes (RFC 8555, section 6.2). */
-export function publicJwk(key: KeyObject): PublicJwk {
+function publicJwk(key: KeyObject): PublicJwk {
   const { crv, kty, x, y } = createPublicKey(key).export({ format: 'jwk' });
   if (crv !== 'P-256' || kty !== 'EC' || x === undefined || y === undefined) {
     throw new Error('the key of the account is not an ECDSA key of P-256');
