@@ -4,6 +4,7 @@ export type AcmeMetrics = ReturnType<typeof acmeMetrics>;
 
 export const acmeMetrics = (make: MakeMetric) => ({
   leader: make.gauge('acme_leader', 'Whether this balancer orders certificates for the fleet (1) or stands by (0).'),
+  hosts: make.gauge('acme_hosts', 'Hosts that certificates are ordered for; 0 without --acme.'),
   orders: make.counter(
     'acme_orders_total',
     'Attempts of orders of certificates that this balancer ended, by result (issued, failed).',

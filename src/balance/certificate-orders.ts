@@ -24,6 +24,11 @@ export class CertificateOrders {
     this.#parts = parts;
   }
 
+  /** How many hosts certificates are ordered for. */
+  get hosts(): number {
+    return this.#hosts()?.size ?? 0;
+  }
+
   /** To be called when the services are served. */
   async begin(): Promise<void> {
     const { Acme } = await import('../acme/acme.ts');

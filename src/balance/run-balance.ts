@@ -222,6 +222,7 @@ function measuredHealth(
     files: fileKeeper?.status() ?? [],
   });
   measureFiles(metrics, foreign, health.files);
+  metrics.acme.hosts.set(assembled.certificateOrders?.hosts ?? 0);
   metrics.registry.registryStale.set(registry.staleMs / 1000);
   metrics.health.ready.set(health.ready ? 1 : 0);
   metrics.health.leaving.set(health.leaving === undefined ? 0 : 1);

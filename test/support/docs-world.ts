@@ -75,6 +75,7 @@ export async function openWorld() {
     [/--every 30s/g, '--every 1s'],
     [/\bSERVICE\b/g, 'web'],
     [/\bINSTANCE\b/g, 'web-1'],
+    [/--renew HOST\b/g, '--renew shop.example.com'],
   ];
   const here = (text: string) => places.reduce((now, [from, to]) => now.replaceAll(from, to), text);
   await mkdir(path('bin'));
