@@ -75,9 +75,12 @@ export async function readStatus(
   const trouble = troubleOf({
     balancers,
     catalog,
-    beside: [stranger, ...unanswered, away, ...certificateTroubles(certificates.list, wall)].filter(
-      (line) => line !== undefined,
-    ),
+    beside: [
+      stranger,
+      ...unanswered,
+      away,
+      ...certificateTroubles(certificates.list, wall).map(({ says }) => says),
+    ].filter((line) => line !== undefined),
   });
   return {
     location: registry.location,

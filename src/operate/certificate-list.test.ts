@@ -73,13 +73,16 @@ test('a failed order says how often it failed, why, and when it is tried again',
   expect(failed).toMatchObject({ nextTry, authority });
   expect(describeCertificateState(failed)).toBe('failed 3 times: DNS has no address');
   expect(certificateTroubles([failed], now)).toEqual([
-    'shop.example.com has no certificate: DNS has no address (failed 3×, the next try is in 5m)',
+    {
+      kind: 'note',
+      says: 'shop.example.com has no certificate: DNS has no address (failed 3×, the next try is in 5m)',
+    },
   ]);
 });
 
 test('a failed renewal says how long the present certificate serves', () => {
   const failed = one([stored(host), order(host, { reason: 'renewal', failures: 1, error: 'no' })], undefined, now);
-  expect(certificateTroubles([failed], now)[0]).toMatch(
+  expect(certificateTroubles([failed], now)[0]?.says).toMatch(
     /^shop.example.com has a certificate for 8\dd .* more, and no new one: no/,
   );
 });
@@ -98,13 +101,15 @@ test.each([
 
 test('a certificate that has ended is a trouble', () => {
   const ended = listCertificates([stored(host)], undefined, Date.parse('2028-01-01T00:00:00Z'));
-  expect(certificateTroubles(ended, now)).toEqual(['the certificate of shop.example.com has ended']);
+  expect(certificateTroubles(ended, now)).toEqual([
+    { kind: 'bad', says: 'the certificate of shop.example.com has ended' },
+  ]);
 });
 
 test('a host that may have no certificate says why', () => {
   const list = listCertificates([], asking({ host: '*.example.com', service: 'shop', obstacle: 'needs-dns-01' }), now);
   expect(certificateTroubles(list, now)).toEqual([
-    '*.example.com gets no certificate: a wildcard needs --acme-challenge dns-01',
+    { kind: 'note', says: '*.example.com gets no certificate: a wildcard needs --acme-challenge dns-01' },
   ]);
 });
 

@@ -35,23 +35,39 @@ function textOf(state: CertificateState): string {
   }
 }
 
-/** A line for each certificate that an operator should look at. */
-export function certificateTroubles(list: readonly ListedCertificate[], now: number): readonly string[] {
-  return list.flatMap(({ host, state, source, validUntil, nextTry }) => {
-    if (state.kind === 'unreadable') return [`certificates: the entry of ${host} cannot be read: ${state.reason}`];
-    if (state.kind === 'expired') return source === 'folder' ? [] : [`the certificate of ${host} has ended`];
-    if (state.kind === 'not-ordered' && state.why !== 'in-folder')
-      return [`${host} gets no certificate: ${describeObstacle(state.why)}`];
-    if (state.kind !== 'failing') return [];
-    const left = validUntil === undefined ? undefined : Date.parse(validUntil) - now;
-    const served =
-      left === undefined
-        ? 'has no certificate'
-        : left <= 0
-          ? 'has a certificate that has ended'
-          : `has a certificate for ${formatDuration(left)} more, and no new one`;
-    const wait = nextTry === undefined ? 0 : Date.parse(nextTry) - now;
-    const next = wait <= 0 ? 'the next try is due' : `the next try is in ${formatDuration(wait)}`;
-    return [`${host} ${served}: ${state.error} (failed ${state.failures}×, ${next})`];
-  });
+/** A line about a certificate that an operator should look at. */
+export type CertificateTrouble = { readonly kind: 'bad' | 'note'; readonly says: string };
+
+export function certificateTroubles(list: readonly ListedCertificate[], now: number): readonly CertificateTrouble[] {
+  return list.flatMap((listed) => troubleOf(listed, now) ?? []);
+}
+
+function troubleOf({ host, state, source, validUntil, nextTry }: ListedCertificate, now: number) {
+  switch (state.kind) {
+    case 'unreadable':
+      return { kind: 'bad', says: `the certificate of ${host}: its entry cannot be read: ${state.reason}` } as const;
+    case 'expired':
+      // The list of what HAProxy serves says it of those in the folder.
+      return source === 'folder' ? undefined : ({ kind: 'bad', says: `the certificate of ${host} has ended` } as const);
+    case 'not-ordered':
+      if (state.why === 'in-folder') return undefined;
+      return { kind: 'note', says: `${host} gets no certificate: ${describeObstacle(state.why)}` } as const;
+    case 'failing': {
+      const leftMs = validUntil === undefined ? undefined : Date.parse(validUntil) - now;
+      const waitMs = nextTry === undefined ? 0 : Date.parse(nextTry) - now;
+      const next = waitMs <= 0 ? 'the next try is due' : `the next try is in ${formatDuration(waitMs)}`;
+      const says = `${host} ${servedFor(leftMs)}: ${state.error} (failed ${state.failures}×, ${next})`;
+      return { kind: leftMs !== undefined && leftMs <= 0 ? 'bad' : 'note', says } as const;
+    }
+    case 'valid':
+    case 'ordering':
+    case 'waiting':
+      return undefined;
+  }
+}
+
+function servedFor(leftMs: number | undefined): string {
+  if (leftMs === undefined) return 'has no certificate';
+  if (leftMs <= 0) return 'has a certificate that has ended';
+  return `has a certificate for ${formatDuration(leftMs)} more, and no new one`;
 }
