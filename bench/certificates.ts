@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
 import { startApp } from '../test/support/app.ts';
-import { ask } from '../test/support/ask.ts';
 import { startEtcd } from '../test/support/etcd.ts';
 import { startPebble } from '../test/support/pebble.ts';
 import { freePorts } from '../test/support/ports.ts';
@@ -105,7 +104,7 @@ try {
   for (const name of names) serials.set(name, await onAll(name));
   console.log(`\n${row(`${many} certificates`, 'seconds', 'reloads of all balancers')}`);
   console.log('|---|--:|--:|--:|');
-  console.log(
+  console.log('|---|--:|--:|');
     row(
       `first order, of ${Math.ceil(many / together)} new services`,
       ((now() - began) / 1000).toFixed(1),
