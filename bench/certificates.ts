@@ -103,8 +103,8 @@ try {
   const serials = new Map<string, string>();
   for (const name of names) serials.set(name, await onAll(name));
   console.log(`\n${row(`${many} certificates`, 'seconds', 'reloads of all balancers')}`);
-  console.log('|---|--:|--:|--:|');
   console.log('|---|--:|--:|');
+  console.log(
     row(
       `first order, of ${Math.ceil(many / together)} new services`,
       ((now() - began) / 1000).toFixed(1),

@@ -109,7 +109,8 @@ test('a certificate that an operator writes replaces the ordered one', async () 
   await until('the one before is served', async () => (await untilServed(balancers, host)) === first);
 });
 
-test('what is served goes on to its last second while the authority is down', async () => {
+// Waits for two thirds of the lifetime.
+test.runIf(isNightly)('what is served goes on to its last second while the authority is down', async () => {
   const fleet = await startAcmeFleet({ pebble: { validitySeconds: 15 } });
   const one = await fleet.balancer('lb-1');
   const [host = ''] = hosts;
