@@ -7,7 +7,7 @@ import type { Parsed } from '../model/parsed.ts';
 import type { Entry } from '../registry/registry.ts';
 
 /** A host that asks for a certificate, as a balancer finds it. */
-export type AskingHost = {
+type AskingHost = {
   readonly host: string;
   readonly service: string;
   /** Why no certificate is ordered; undefined: one is. */
@@ -15,7 +15,7 @@ export type AskingHost = {
 };
 
 /** A certificate of the folder `--certificates`. */
-export type FolderCertificate = {
+type FolderCertificate = {
   readonly name: string;
   readonly names: readonly string[];
   /** ISO 8601. */

@@ -17,12 +17,12 @@ const stages = {
   revocation: '/revoke-cert',
 } as const;
 
-export type Stage = keyof typeof stages;
+type Stage = keyof typeof stages;
 
 /** A request that reached the authority. */
 export type Asked = { readonly stage: Stage | undefined; readonly hosts: readonly string[]; readonly at: number };
 
-export type Window = { readonly start: string; readonly end: string };
+type Window = { readonly start: string; readonly end: string };
 
 type Target = { readonly port: number; readonly caFile: string; readonly certFile: string; readonly keyFile: string };
 type Refusal = {

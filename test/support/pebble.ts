@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { startAuthorityProxy } from './authority-proxy.ts';
 import { makeAuthority } from './certificates.ts';
 import { freePorts } from './ports.ts';
@@ -21,12 +20,6 @@ export type PebbleOptions = {
   /** A nameserver instead of the one that has an address for each name. */
   readonly nameserver?: string;
 };
-
-/** Why there is none here; undefined where there is one. */
-export async function whyNoPebble(): Promise<string | undefined> {
-  const { exitCode } = await execa('pebble', ['--help'], { reject: false });
-  return exitCode === undefined ? 'pebble is not installed' : undefined;
-}
 
 /**
  * A real ACME authority: pebble, behind a proxy that makes the faults of authorities. It resolves each name to 127.0.0.1, and
@@ -111,8 +104,6 @@ export async function startPebble(options: PebbleOptions = {}) {
     },
   };
 }
-
-export type Pebble = Awaited<ReturnType<typeof startPebble>>;
 
 /** The body of an answer with status 200; undefined otherwise. */
 function askHttps(port: number, path: string, caFile: string): Promise<string | undefined> {
