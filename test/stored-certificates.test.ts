@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { certificateKey } from '../src/model/acme/keys.ts';
@@ -118,4 +118,23 @@ test('pointsman wait --certificate ends when every balancer serves the certifica
 
   expect((await wait('web', '--certificate', host)).stderr.join('\n')).toMatch(/has no effect with --certificate/);
   expect((await wait()).stderr.join('\n')).toMatch(/nothing to wait for is named/);
+});
+
+test('a copy that cannot be written leaves the certificate in use, and the reason is told until it can', async () => {
+  const stored = await startStored();
+  await stored.start().logged('serving');
+  await stored.writeByHand(certificateKey(host), await stored.valueOf(host));
+  const serial = await until('it is served', () => stored.served());
+  // A folder in the way of the copy, because root may write whatever the mode is.
+  const copy = join(stored.balancerDir, 'certificates/registry', `${host}.pem`);
+  await rm(copy);
+  await mkdir(join(copy, 'in the way'), { recursive: true });
+  await stored.writeByHand(certificateKey(host), await stored.valueOf(host));
+  await until('the reason is acknowledged', async () => (await stored.refusal(certificateKey(host)))?.includes(copy));
+  const status = async () => (await stored.askAdmin('/status')).body;
+  await until('the status says it', async () => (await status()).includes('the previous certificates stay in use'));
+  expect(await stored.served()).toBe(serial);
+  await rm(copy, { recursive: true });
+  await until('another one is served', async () => ![serial, undefined].includes(await stored.served()));
+  await until('nothing is refused', async () => (await stored.refusal(certificateKey(host))) === undefined);
 });

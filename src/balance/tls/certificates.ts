@@ -33,7 +33,7 @@ export type CertificatesParts = CertificateFolderParts & {
   readonly metrics: ReturnType<typeof certificateMetrics>;
   /** The certificates changed: call `serve`. */
   readonly onChange: () => void;
-  /** The worker serves certificates with these names. */
+  /** The worker serves certificates with these names. Called also when the refusals may have changed. */
   readonly onServed: (names: ReadonlySet<string>) => void;
   /** HAProxy has to load this file itself. */
   readonly onReload: (file: string) => void;
@@ -60,6 +60,8 @@ export type CertificateStatus = {
 };
 
 const rescanMs = 60_000;
+/** A full disk may have room later. */
+const retryMs = 5000;
 
 /** The certificates that HAProxy serves: pointsman follows a folder, and gives each change to the worker. */
 export class Certificates {
@@ -79,11 +81,14 @@ export class Certificates {
   #reloading: ReadonlySet<string> = new Set();
   /** Other programs may have changed the certificates of the worker. */
   #doubted = false;
+  /** Why the certificates could not be read, or their copies not be written; undefined when that worked last. */
+  #failure: string | undefined;
   readonly #reads = new SerialQueue();
   #watch: LinkedWatch | undefined;
   /** A turn that has not begun yet looks at the registry's certificates. */
   #lookWaits = false;
   #rescan: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: CertificatesParts) {
     this.#parts = parts;
@@ -99,8 +104,11 @@ export class Certificates {
         await this.#read();
       });
     } catch (cause) {
+      const { folder } = this.#parts;
+      // Of its own folder.
+      if (folder === undefined || cause instanceof Fault) throw cause;
       throw new Fault('settings', `it cannot be read: ${describe(cause)}`, {
-        where: `--certificates ${this.#parts.folder}`,
+        where: `--certificates ${folder}`,
         cause,
       });
     }
@@ -123,17 +131,28 @@ export class Certificates {
   }
 
   #turn(read: () => Promise<boolean>): void {
-    const { logger, onChange } = this.#parts;
-    void this.#reads
-      .run(async () => {
-        if (await read()) onChange();
-      })
-      .catch((error: unknown) =>
-        logger.error(
-          { event: 'certificates-unread', reason: describe(error) },
-          'the previous certificates stay in use',
-        ),
+    const { logger, onChange, onServed } = this.#parts;
+    void this.#reads.run(async () => {
+      const failed = this.#failure;
+      const changed = await read().then(
+        (changes) => {
+          this.#failure = undefined;
+          return changes;
+        },
+        (error: unknown) => {
+          this.#failure = describe(error);
+          const event = { event: 'certificates-unread', reason: this.#failure };
+          if (this.#failure !== failed) logger.error(event, 'the previous certificates stay in use');
+          clearTimeout(this.#retry);
+          this.#retry = setTimeout(() => this.#turn(read), retryMs);
+          return false;
+        },
       );
+      if (!changed && this.#failure === failed) return;
+      // Before HAProxy serves, nothing is known of what the worker has.
+      if (this.#served !== undefined) onServed(this.#names(this.#inWorker));
+      onChange();
+    });
   }
 
   watch(): void {
@@ -242,6 +261,7 @@ export class Certificates {
     const { folder } = this.#parts;
     const { keysProblem } = this.folder;
     const reasons = [
+      ...(this.#failure === undefined ? [] : [`the previous certificates stay in use: ${this.#failure}`]),
       ...(keysProblem === undefined ? [] : [`the keys of before stay in use: --sealing-keys: ${keysProblem}`]),
       ...[...this.#unserved].map(([file, reason]) => `${this.folder.nameOf(file)}: ${reason}`),
       ...[...this.folder.refused].map(([name, reason]) => `${join(folder ?? '', name)}: ${reason}`),
@@ -272,11 +292,12 @@ export class Certificates {
   /** The certificates of the registry, as they are in it now, that the worker does not serve. */
   refusals(entries: ReadonlyMap<string, Entry>): readonly Refusal[] {
     const refusals: Refusal[] = [];
+    const late = this.#failure ?? 'HAProxy does not have it yet';
     for (const [host, { key, value }] of entries) {
       if (this.folder.folderServes(host)) continue;
       const read = this.folder.stored.get(host);
       if (read?.entry?.value !== value) {
-        refusals.push({ key, reason: 'HAProxy does not have it yet', absent: read?.certificate === undefined });
+        refusals.push({ key, reason: late, absent: read?.certificate === undefined });
         continue;
       }
       const { file, certificate, problem } = read;
@@ -287,7 +308,7 @@ export class Certificates {
       const unserved = this.#unserved.get(file);
       const given = this.#given.get(file) === certificate?.pem && !this.#reloading.has(file);
       if (given && unserved === undefined) continue;
-      refusals.push({ key, reason: unserved ?? 'HAProxy does not have it yet', absent: !this.#inWorker.has(file) });
+      refusals.push({ key, reason: unserved ?? late, absent: !this.#inWorker.has(file) });
     }
     return refusals;
   }
@@ -302,5 +323,6 @@ export class Certificates {
     clearInterval(this.#rescan);
     await this.#watch?.close();
     await this.#reads.idle();
+    clearTimeout(this.#retry);
   }
 }

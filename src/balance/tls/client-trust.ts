@@ -36,7 +36,7 @@ export function askingHosts(services: Iterable<Service>, served: Served) {
         }
       }
     }
-    if (found.size === 0) problems.set(service.name, 'no certificate of --certificates is for a host of the service');
+    if (found.size === 0) problems.set(service.name, 'no certificate that HAProxy serves is for a host of the service');
     for (const [host, files] of found) {
       const other = hosts.get(host);
       if (other === undefined) hosts.set(host, { host, files, auth, by: service.name });
