@@ -1,16 +1,15 @@
 import { join } from 'node:path';
 import type { Refusal } from '../../fleet/acknowledgement.ts';
 import { LinkedWatch } from '../../fs/linked-watch.ts';
-import { type CertificateChange, serveCertificates } from '../../haproxy/certificate-store.ts';
 import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
 import type { MakeMetric } from '../../metrics/make-metric.ts';
 import { certificateKey } from '../../model/acme/keys.ts';
-import type { Certificate } from '../../model/certificate.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { Entry } from '../../registry/registry.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
 import { CertificateFolder, type CertificateFolderParts } from './certificate-folder.ts';
 import type { StoredCertificates } from './stored-certificates.ts';
+import { namesOf, WorkerCertificates, type WorkerCertificatesParts } from './worker-certificates.ts';
 
 export const certificateMetrics = ({ gauge }: MakeMetric) => ({
   certificateExpiry: gauge(
@@ -29,17 +28,13 @@ export const certificateMetrics = ({ gauge }: MakeMetric) => ({
   ),
 });
 
-export type CertificatesParts = CertificateFolderParts & {
-  readonly metrics: ReturnType<typeof certificateMetrics>;
-  /** The certificates changed: call `serve`. */
-  readonly onChange: () => void;
-  /** The worker serves certificates with these names. Called also when the refusals may have changed. */
-  readonly onServed: (names: ReadonlySet<string>) => void;
-  /** HAProxy has to load this file itself. */
-  readonly onReload: (file: string) => void;
-  /** A worker serves other certificates than pointsman gave it. */
-  readonly onDrift: (differences: readonly string[]) => void;
-};
+export type CertificatesParts = CertificateFolderParts &
+  WorkerCertificatesParts & {
+    readonly metrics: ReturnType<typeof certificateMetrics>;
+    /** The certificates changed: call `serve`. */
+    readonly onChange: () => void;
+  };
+
 /** The certificates of the registry that this balancer does not serve. `certificates`: undefined where it serves no HTTPS. */
 export const refusedCertificates = (
   stored: StoredCertificates,
@@ -67,20 +62,7 @@ const retryMs = 5000;
 export class Certificates {
   readonly #parts: CertificatesParts;
   readonly folder: CertificateFolder;
-  /** The last worker that got certificates, and which. */
-  #served: { readonly workerPid: number; readonly wanted: ReadonlyMap<string, Certificate> } | undefined;
-  /** By file, the PEM text that workers have: a worker that starts later has read it from disk. */
-  readonly #given = new Map<string, string>();
-  /** By file, the PEM text that a reload was needed for: the same text causes only one reload. */
-  readonly #reloaded = new Map<string, string>();
-  /** By file, why the worker does not serve it. */
-  #unserved: ReadonlyMap<string, string> = new Map();
-  /** The files that the worker serves in this or an earlier form. */
-  #inWorker: ReadonlySet<string> = new Set();
-  /** The files that HAProxy has to read by a reload. */
-  #reloading: ReadonlySet<string> = new Set();
-  /** Other programs may have changed the certificates of the worker. */
-  #doubted = false;
+  readonly #worker: WorkerCertificates;
   /** Why the certificates could not be read, or their copies not be written; undefined when that worked last. */
   #failure: string | undefined;
   readonly #reads = new SerialQueue();
@@ -93,6 +75,7 @@ export class Certificates {
   constructor(parts: CertificatesParts) {
     this.#parts = parts;
     this.folder = new CertificateFolder(parts);
+    this.#worker = new WorkerCertificates(this.folder, parts);
   }
 
   /** Reads the folder and writes the copies that HAProxy starts with. Rejects with a Fault when the folder cannot be read. */
@@ -117,7 +100,7 @@ export class Certificates {
   /** Reads the certificates of the registry that were there before the registry answers, and writes their copies. */
   async resume(): Promise<void> {
     await this.#reads.run(() => this.#read({ folder: false }));
-    this.#parts.onServed(this.#names(this.folder.wanted.keys()));
+    this.#parts.onServed(namesOf(this.folder.wanted.values()));
   }
 
   /** To be called when the certificates of the registry changed, or the keys that open them. */
@@ -149,8 +132,8 @@ export class Certificates {
         },
       );
       if (!changed && this.#failure === failed) return;
-      // Before HAProxy serves, nothing is known of what the worker has.
-      if (this.#served !== undefined) onServed(this.#names(this.#inWorker));
+      const { names } = this.#worker;
+      if (names !== undefined) onServed(names);
       onChange();
     });
   }
@@ -166,7 +149,7 @@ export class Certificates {
       });
     }
     this.#rescan = setInterval(() => {
-      this.#doubted = true;
+      this.#worker.doubt();
       look();
     }, rescanMs);
   }
@@ -175,7 +158,7 @@ export class Certificates {
   async #read(which?: { readonly folder: boolean }): Promise<boolean> {
     const { metrics } = this.#parts;
     const { changed, sources, earlier } = await this.folder.read(which);
-    for (const [file, text] of earlier) this.#given.set(file, text);
+    this.#worker.mayHave(earlier);
     await this.#watch?.follow(sources);
     metrics.certificatesRefused.set(this.folder.refused.size + this.#unusable().length);
     metrics.certificateExpiry.reset();
@@ -193,67 +176,8 @@ export class Certificates {
    * `haproxy-runtime` when the worker does not answer, or has no list of certificates.
    */
   async serve(worker: WorkerConnection): Promise<string | undefined> {
-    const { wanted } = this.folder;
-    const { list, onDrift, onReload } = this.#parts;
-    const { workerPid } = worker;
-    const given = this.#served?.workerPid === workerPid && this.#served.wanted === wanted;
-    if (given && !this.#doubted && this.#unserved.size === 0) return this.#reason();
-    this.#doubted = false;
-    const changed = new Set<string>();
-    for (const [file, { pem }] of wanted) {
-      const known = this.#given.get(file);
-      if (known !== undefined && known !== pem) changed.add(file);
-    }
-    const changes = await serveCertificates(worker, { list, wanted, changed });
-    const unserved = new Map<string, string>();
-    for (const change of changes) {
-      const reason = this.#report(change);
-      if (reason !== undefined) unserved.set(change.file, reason);
-    }
-    if (this.#served?.wanted === wanted && this.#unserved.size === 0 && changes.length > 0) {
-      // Another program may have written to the copies, and a worker of another program's reload has loaded that.
-      await this.folder.rewrite(new Set(changes.map(({ file }) => file)));
-      onDrift(changes.map(({ file }) => `the certificate ${this.folder.nameOf(file)} was changed in HAProxy`));
-    }
-    this.#given.clear();
-    for (const [file, { pem }] of wanted) if (!unserved.has(file)) this.#given.set(file, pem);
-    this.#unserved = unserved;
-    this.#served = { workerPid, wanted };
-    this.#reloading = new Set(changes.flatMap((one) => (one.kind === 'reload' ? [one.file] : [])));
-    // A certificate that HAProxy refuses, or does not have before a reload, leaves the one before.
-    const isLate = (file: string) => unserved.has(file) || this.#reloading.has(file);
-    this.#inWorker = new Set([...wanted.keys()].filter((file) => !isLate(file) || this.#inWorker.has(file)));
-    this.#parts.onServed(this.#names(this.#inWorker));
-    for (const change of changes) {
-      if (change.kind === 'reload' && !unserved.has(change.file)) onReload(change.file);
-    }
+    await this.#worker.serve(worker);
     return this.#reason();
-  }
-
-  /** Logs a change. Returns why the worker does not serve the file; undefined when it does. */
-  #report(change: CertificateChange): string | undefined {
-    const { logger } = this.#parts;
-    const { file } = change;
-    const name = this.folder.nameOf(file);
-    const pem = this.folder.wanted.get(file)?.pem ?? '';
-    const again = change.kind === 'reload' && this.#reloaded.get(file) === pem;
-    if (change.kind === 'reload' && !again) {
-      this.#reloaded.set(file, pem);
-      logger.info(
-        { event: 'certificate-reload', name },
-        `certificate ${name} is too long for a command, so HAProxy reloads`,
-      );
-      return undefined;
-    }
-    if (change.kind === 'refused' || change.kind === 'reload') {
-      const reason =
-        change.kind === 'refused' ? change.reason : 'HAProxy serves another one although it was reloaded for this one';
-      const event = { event: 'certificate-refused', name, reason };
-      if (this.#unserved.get(file) !== reason) logger.error(event, `${name}: ${reason}`);
-      return reason;
-    }
-    logger.info({ event: `certificate-${change.kind}`, name }, `certificate ${name} ${change.kind}`);
-    return undefined;
   }
 
   /** Why the first certificate is not served or not used, and the number of others. */
@@ -263,7 +187,7 @@ export class Certificates {
     const reasons = [
       ...(this.#failure === undefined ? [] : [`the previous certificates stay in use: ${this.#failure}`]),
       ...(keysProblem === undefined ? [] : [`the keys of before stay in use: --sealing-keys: ${keysProblem}`]),
-      ...[...this.#unserved].map(([file, reason]) => `${this.folder.nameOf(file)}: ${reason}`),
+      ...[...this.#worker.unserved].map(([file, reason]) => `${this.folder.nameOf(file)}: ${reason}`),
       ...[...this.folder.refused].map(([name, reason]) => `${join(folder ?? '', name)}: ${reason}`),
       ...this.#unusable().map(([host, reason]) => `${certificateKey(host)}: ${reason}`),
     ];
@@ -305,18 +229,10 @@ export class Certificates {
         refusals.push({ key, reason: problem, absent: certificate === undefined, final: true });
         continue;
       }
-      const unserved = this.#unserved.get(file);
-      const given = this.#given.get(file) === certificate?.pem && !this.#reloading.has(file);
-      if (given && unserved === undefined) continue;
-      refusals.push({ key, reason: unserved ?? late, absent: !this.#inWorker.has(file) });
+      const gap = certificate && this.#worker.gapOf(file, certificate);
+      if (gap !== undefined) refusals.push({ key, reason: gap.reason ?? late, absent: gap.absent });
     }
     return refusals;
-  }
-
-  /** The names of the certificates of these files. */
-  #names(files: Iterable<string>): ReadonlySet<string> {
-    const names = [...files].flatMap((file) => this.folder.wanted.get(file)?.names ?? []);
-    return new Set(names.map((name) => name.toLowerCase()));
   }
 
   async close(): Promise<void> {
