@@ -45,6 +45,7 @@ describe('settings of certificates that contradict each other are refused', () =
     [{ ...acme, 'acme-challenge': 'dns-01' }, '--acme-challenge: nobody sets the DNS records of dns-01'],
     [{ ...acme, 'acme-dns-command': '/c' }, '--acme-dns-command: it has no effect with --acme-challenge http-01'],
     [{ 'sealing-keys': '/k' }, '--sealing-keys: it has no effect without --https'],
+    [{ ...acme, layout: 'confd' }, '--sealing-keys: a tree in another layout has no certificates'],
   ])('%j', (flags, problem) => {
     expect(problems(balanceCommand, { flags })[0]).toContain(problem);
   });
