@@ -12,7 +12,7 @@ import { LeaderAccount } from './account.ts';
 import type { AcmeMetrics } from './acme-metrics.ts';
 import { Advising } from './advising.ts';
 import { Leader } from './leader.ts';
-import { LeaderEntries } from './leader-entries.ts';
+import { LeaderEntries, type Seen } from './leader-entries.ts';
 import { Leadership, type Term } from './leadership.ts';
 import { Ordering } from './ordering.ts';
 import { DnsProofs, HttpProofs, type Proofs } from './proofs.ts';
@@ -27,6 +27,8 @@ export type AcmeParts = {
   readonly registry: Registry;
   /** The hosts that certificates are ordered for, each with its service; undefined: they are not known yet. */
   readonly hosts: () => ReadonlyMap<string, ServiceName> | undefined;
+  /** An entry that the registry has lost, and that counts all the same. */
+  readonly held: (key: string) => Seen | undefined;
   /** The keys that private keys are sealed with; undefined: their file cannot be read. */
   readonly sealingKeys: () => SealingKeys | undefined;
   /** The environment of the command that sets DNS records. */
@@ -93,7 +95,7 @@ export class Acme {
 
   /** Leads until the term ends, or the sealing keys change. */
   async #leadOnce(term: Term): Promise<void> {
-    const { settings, registry, sealingKeys, logger, metrics, now, wall, random, hosts, env } = this.#parts;
+    const { settings, registry, sealingKeys, logger, metrics, now, wall, random, hosts, held, env } = this.#parts;
     const { directory, keyType, dns } = settings;
     const { keys, ca } = await this.#prepare();
     const stopped = new AbortController();
@@ -114,7 +116,7 @@ export class Acme {
     });
     const common = { authority, directory, entries, logger, signal, random };
     const leader: Leader = new Leader({
-      ...{ directory, entries, sealingKeys: keys, hosts, metrics, logger, signal, now, wall, random },
+      ...{ directory, entries, sealingKeys: keys, hosts, held, metrics, logger, signal, now, wall, random },
       ordering: new Ordering({ ...common, account, proofs, sealingKeys: keys, keyType, wall }),
       advising: new Advising({ ...common, now }),
     });

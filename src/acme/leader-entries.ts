@@ -11,7 +11,7 @@ import {
 
 import type { Term } from './leadership.ts';
 
-/** A key as it was last seen. */
+/** A key as it was last seen. One version of it is one object. */
 export type Seen = { readonly value: string; readonly revision: Revision };
 
 /** Account, orders, wishes; then certificates and challenges, which are next to each other. */
@@ -27,7 +27,8 @@ const ranges: readonly KeyRange[] = [
 export class LeaderEntries {
   readonly #followers: readonly Follower[];
   readonly #onChange: () => void;
-  readonly #entries = new Map<string, { readonly value: string | undefined; readonly revision: Revision }>();
+  /** A removed key stays for a while: an older event may still tell of it. */
+  readonly #entries = new Map<string, Seen | { readonly value: undefined; readonly revision: Revision }>();
   readonly #heard = new Set<KeyRange>();
 
   readonly #term: Term;
@@ -45,7 +46,7 @@ export class LeaderEntries {
 
   get(key: string): Seen | undefined {
     const found = this.#entries.get(key);
-    return found?.value === undefined ? undefined : { value: found.value, revision: found.revision };
+    return found !== undefined && isThere(found) ? found : undefined;
   }
 
   /**
@@ -79,9 +80,9 @@ export class LeaderEntries {
 
   #all(nameOf: (key: string) => string | undefined): readonly (readonly [string, Seen])[] {
     const found: (readonly [string, Seen])[] = [];
-    for (const [key, { value, revision }] of this.#entries) {
+    for (const [key, seen] of this.#entries) {
       const name = nameOf(key);
-      if (name !== undefined && value !== undefined) found.push([name, { value, revision }]);
+      if (name !== undefined && isThere(seen)) found.push([name, seen]);
     }
     return found;
   }
@@ -114,6 +115,8 @@ export class LeaderEntries {
   #set(key: string, value: string | undefined, revision: Revision): void {
     const known = this.#entries.get(key);
     if (known !== undefined && known.revision >= revision) return;
-    this.#entries.set(key, { value, revision });
+    this.#entries.set(key, value === undefined ? { value, revision } : { value, revision });
   }
 }
+
+const isThere = (seen: { readonly value: string | undefined }): seen is Seen => seen.value !== undefined;

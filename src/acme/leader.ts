@@ -11,7 +11,7 @@ import type { AcmeMetrics } from './acme-metrics.ts';
 import type { Advising } from './advising.ts';
 import { type Due, dueOf, type HostState } from './due.ts';
 import { KnownCertificates } from './known-certificate.ts';
-import type { LeaderEntries } from './leader-entries.ts';
+import type { LeaderEntries, Seen } from './leader-entries.ts';
 import { NotWritten } from './leadership.ts';
 import { OrderEnded, type Ordering } from './ordering.ts';
 import { AuthorityError } from './protocol/authority-error.ts';
@@ -22,11 +22,13 @@ export type LeaderParts = {
   /** The address of the authority's directory. */
   readonly directory: string;
   readonly entries: LeaderEntries;
-  readonly ordering: Ordering;
-  readonly advising: Advising;
+  readonly ordering: Pick<Ordering, 'order'>;
+  readonly advising: Pick<Advising, 'follow' | 'keepOnly'>;
   readonly sealingKeys: SealingKeys;
   /** The hosts that need a certificate, each with its service; undefined: they are not known yet. */
   readonly hosts: () => ReadonlyMap<string, ServiceName> | undefined;
+  /** An entry that the registry has lost, and that counts all the same. */
+  readonly held: (key: string) => Seen | undefined;
   readonly metrics: AcmeMetrics;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -39,6 +41,8 @@ export type LeaderParts = {
 const mostOrders = 8;
 /** Events that come together make one look, in ms. */
 const togetherMs = 10;
+/** How much longer than a look the pause after it is: with thousands of hosts a look takes time. */
+const restFactor = 10;
 /** The longest time between two looks, in ms: the wall clock may be set. */
 const restMs = 60_000;
 /** How long a host rests after somebody else has changed its entries, in ms. */
@@ -50,12 +54,14 @@ const mostWaitMs = 7 * 86_400_000;
 export class Leader {
   readonly #parts: LeaderParts;
   readonly #known = new KnownCertificates();
+  readonly #records = new WeakMap<Seen, { readonly record: OrderRecord | undefined }>();
   readonly #slots = new Slots(mostOrders);
   readonly #running = new Map<string, Promise<void>>();
   readonly #reasons = new OncePerReason();
   #upkeeping: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
+  #notBefore = 0;
   /** The authority could not be reached: no order is tried before this time (of the monotonic clock). */
   #pause = { failures: 0, until: 0 };
 
@@ -81,14 +87,16 @@ export class Leader {
   #lookIn(ms: number): void {
     const { now, signal } = this.#parts;
     if (signal.aborted) return;
-    const at = now() + ms;
+    const at = Math.max(now() + ms, this.#notBefore);
     if (at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
     this.#timer = setTimeout(() => {
       this.#timerAt = Number.POSITIVE_INFINITY;
+      const begun = now();
       this.#lookNow();
-    }, ms);
+      this.#notBefore = now() + restFactor * (now() - begun);
+    }, at - now());
   }
 
   #lookNow(): void {
@@ -114,7 +122,7 @@ export class Leader {
     const view = {
       ...{ entries, due, sealingKeys, now: time },
       isRunning: (host: string) => this.#isRunning(host),
-      known: (host: string, seen: Parameters<KnownCertificates['get']>[1]) => this.#known.get(host, seen, sealingKeys),
+      known: (host: string, seen: Seen) => this.#known.get(host, seen, sealingKeys),
     };
     this.#keepUp(upkeepOf(view));
     const pausesMs = this.#pause.until - now();
@@ -127,8 +135,9 @@ export class Leader {
   }
 
   #stateOf(host: string): HostState {
-    const { entries, sealingKeys } = this.#parts;
-    const seen = entries.get(certificateKey(host));
+    const { entries, held, sealingKeys } = this.#parts;
+    // A registry that has lost it gets another one when it is to be renewed: HAProxy serves the lost one as long.
+    const seen = entries.get(certificateKey(host)) ?? held(certificateKey(host));
     return {
       certificate: seen && this.#known.get(host, seen, sealingKeys),
       record: this.#recordOf(host),
@@ -138,8 +147,13 @@ export class Leader {
 
   #recordOf(host: string): OrderRecord | undefined {
     const seen = this.#parts.entries.get(orderKey(host));
-    const parsed = seen === undefined ? undefined : parseOrderRecord(seen.value);
-    return parsed?.ok === true ? parsed.value : undefined;
+    if (seen === undefined) return undefined;
+    const known = this.#records.get(seen);
+    if (known !== undefined) return known.record;
+    const parsed = parseOrderRecord(seen.value);
+    const record = parsed.ok ? parsed.value : undefined;
+    this.#records.set(seen, { record });
+    return record;
   }
 
   #start(host: string): void {

@@ -119,6 +119,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       metrics: metrics.acme,
       env: parts.env,
       random: Math.random,
+      held: (key) => heldEntries.holder.held.get(key),
       sealingKeys: () => sealing.keys,
       routes: () => balancer.status().desired.routeTable,
       folder: () => wired.certificates?.folder,

@@ -1,7 +1,8 @@
+import { getEventListeners } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { timeLimit } from './time-limit.ts';
+import { timeLimit, within } from './time-limit.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage: () => void = runInNewContext('gc');
@@ -27,4 +28,16 @@ test('a time limit ends with the signal that it is given', async () => {
   setTimeout(() => parent.abort('asked'), 20);
   expect(await aborts(limit)).toBe('asked');
   expect(timeLimit(60_000, parent.signal).aborted).toBe(true);
+});
+
+test('a task within a time limit is told when its time is over', async () => {
+  const task = within(20, new AbortController().signal, (limit) => aborts(limit));
+  expect(await task).toMatchObject({ name: 'TimeoutError' });
+});
+
+test('a task that has ended leaves no listener', async () => {
+  const parent = new AbortController();
+  const limit = await within(60_000, parent.signal, async (signal) => signal);
+  expect(getEventListeners(parent.signal, 'abort')).toEqual([]);
+  expect(limit.aborted).toBe(true);
 });
