@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { openToken } from '../admin/token.ts';
 import { certificateNotes } from '../check/certificate-notes.ts';
 import { listeningFaults } from '../check/listening.ts';
-import { missingAtStart, missingForEtcd } from '../check/setting-paths.ts';
+import { missingAtStart, missingForEtcd, sealingKeysFaults } from '../check/setting-paths.ts';
 import { folderProblems } from '../check/template-problems.ts';
 import { readDeclarations } from '../declarations/read-declarations.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
@@ -104,6 +104,7 @@ async function missingPaths({ balance, registry }: BalancerSettings): Promise<re
   return [
     ...(folder === undefined ? [] : [folder]),
     ...(await missingAtStart(balance)),
+    ...(await sealingKeysFaults(balance)),
     ...(await missingForEtcd(registry)),
   ];
 }
