@@ -136,6 +136,31 @@ const rows = [
       },
     ],
   },
+  {
+    title: 'Are the certificates well?',
+    panels: [
+      {
+        title: 'Time until certificates expire',
+        unit: 's',
+        description: 'The ten that expire first.',
+        targets: [
+          [
+            `bottomk(10, min by (certificate) (pointsman_certificate_expiry_timestamp_seconds{${of}}) - time())`,
+            '{{certificate}}',
+          ],
+        ],
+      },
+      {
+        title: 'Orders by ACME',
+        description: 'Only the balancer that orders counts hosts.',
+        targets: [
+          [`sum by (result) (increase(pointsman_acme_orders_total{${of}}[1h]))`, '{{result}} in an hour'],
+          [`sum(pointsman_acme_hosts_failing{${of}})`, 'hosts whose last order failed'],
+          [`sum(pointsman_acme_hosts_without_certificate{${of}})`, 'hosts without a certificate'],
+        ],
+      },
+    ],
+  },
 ];
 
 export function makeDashboard() {

@@ -27,6 +27,7 @@ const mayImport = {
   render: 'model fs template catalog',
   haproxy: 'model waiting render',
   fleet: 'model registry',
+  acme: 'model waiting logging metrics settings registry fleet',
   operate: 'model registry catalog',
   files: 'model waiting metrics fs template go-template settings registry catalog',
   register: 'model waiting logging fs settings registry fleet',
@@ -46,20 +47,20 @@ const mayImport = {
   'balance/acknowledge':
     'model waiting logging metrics registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
   'balance/fleet-limits': 'model waiting logging registry catalog render haproxy fleet',
-  'balance/tls': 'model waiting logging metrics fs catalog render haproxy balance/observe',
+  'balance/tls': 'model waiting logging metrics fs registry catalog render haproxy fleet balance/observe',
   'balance/secrets': 'model waiting logging fs catalog render haproxy',
   'balance/history': 'haproxy',
   'balance/queries':
-    'model waiting registry catalog render haproxy fleet balance/ejection balance/guard balance/pipeline balance/reconcile balance/history',
+    'model waiting registry catalog render haproxy fleet operate balance/ejection balance/guard balance/pipeline balance/reconcile balance/history',
   'balance/preview':
     'model settings registry catalog render haproxy balance/state balance/addresses balance/open-files balance/ejection balance/guard balance/quarantine balance/pipeline balance/reconcile',
   balance:
-    'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries balance/preview balance/secrets balance/fleet-limits',
+    'model waiting logging metrics template settings registry catalog render haproxy operate files acme balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries balance/preview balance/secrets balance/fleet-limits',
   admin: 'model operate balance/queries balance/preview balance',
   page: 'model render haproxy operate files balance/history balance/queries balance',
   declarations: 'model registry/directory registry settings',
   check:
-    'model settings registry declarations catalog render haproxy balance/state balance balance/secrets balance/tls',
+    'model settings registry declarations catalog render haproxy operate balance/state balance balance/secrets balance/tls',
   apply: 'model waiting metrics registry declarations fleet check',
   demo: 'model waiting settings registry',
   cli: 'model waiting metrics fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply demo',

@@ -30,6 +30,7 @@ test('says nothing of what settles while the worker is asked about, before it as
     draining: new Draining({ count: async () => new Map(), logger, now, onChange: () => undefined }),
     unproven: () => new Map(),
     guarded: () => [],
+    certificates: () => [],
     heldEntries: () => [],
     isCurrent: (workerPid) => new Promise((answer) => asked.push({ workerPid, answer })),
     metrics: createBalanceMetrics(new MetricsRegistry()).acknowledge,

@@ -282,3 +282,18 @@ test('a file that a policy names and that is not here is one line for each field
   expect(code).toBe(1);
   expect((await check(file, '--without-haproxy')).code).toBe(0);
 });
+
+test('which certificates a balancer would order is told, and a file of sealing keys that cannot be used', async () => {
+  const folder = await folderOf({
+    'sealing-keys': 'c2hvcnQ=\n',
+    'web.json': '{"hosts":["*.example.com"],"https":{"certificate":"auto","redirect":true}}',
+  });
+  const keys = join(folder, 'sealing-keys');
+  const acme = ['--acme', 'https://127.0.0.1:1/', '--https', '127.0.0.1:8443', '--sealing-keys', keys];
+  const { code, lines } = await check(...acme, join(folder, 'web.json'));
+  expect(code).toBe(1);
+  expect(lines).toContain(
+    `--sealing-keys ${keys}: line 1 is not a key: it needs 32 bytes in base64 (openssl rand -base64 32)`,
+  );
+  expect(lines).toContain('note: *.example.com gets no certificate: a wildcard needs --acme-challenge dns-01');
+});

@@ -87,6 +87,7 @@ test('the commands that stand within sentences work, too', async () => {
   const world = await openWorld();
   await withFleet(world);
   await world.put('services/web', '{"balance":"leastconn"}');
+  await world.put('acme/orders/shop.example.com', '{}');
   await cp(join(root, 'templates'), world.path('FOLDER'), { recursive: true });
   await world.write('declarations/shop.yaml', 'services: {shop: {}}\n');
   await world.write('web.yaml', 'services: {web: {balance: leastconn}}\n');

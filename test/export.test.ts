@@ -23,9 +23,12 @@ const entries = {
   'keys/shop/lines': 'one\n  two\n',
   'balancers/lb-9': '{}',
   'waits/x': '1',
+  'certificates/shop.example.com': '{}',
+  'acme/account': '{}',
+  'challenges/token': '{}',
 } as const;
 
-const wanted = (key: string) => !/^(balancers|waits|releases|sets)\//.test(key);
+const wanted = (key: string) => !/^(balancers|waits|releases|sets|certificates|acme|challenges)\//.test(key);
 
 /** What etcd has below the root, without what pointsman writes itself. */
 async function treeIn({ location }: EtcdCluster): Promise<Readonly<Record<string, string>>> {

@@ -28,6 +28,7 @@ test(`${wanted} hostile entries change nothing but what the templates mean`, { t
   const strange: string[] = [];
   const balancer = await startBalancer({
     templates: await ownTemplates(),
+    baseSettings: { acme: true },
     // Keys are deleted here by hundreds, and are meant to be.
     guard: { share: 1 },
     onCommand: (line) => {

@@ -14,8 +14,8 @@ const isCount = (given: number | undefined): boolean => given === undefined || (
 const mostWaiting = 1000;
 
 /**
- * Adds what people look at, as JSON: `/fleet`, `/services`, `/services/NAME` (`?from=N`, `?most=N`), `/not-served`, `/history`,
- * `/history/SERVICE`, `/explain/SERVICE/INSTANCE`, `/events` (`?after=ID`, `?most=N`), and `/events/stream` as server-sent events.
+ * Adds what people look at, as JSON: `/fleet`, `/services`, `/services/NAME` (`?from=N`, `?most=N`), `/certificates`, `/not-served`,
+ * `/history`, `/history/SERVICE`, `/explain/SERVICE/INSTANCE`, `/events` (`?after=ID`, `?most=N`), and `/events/stream` as server-sent events.
  */
 export function addViews(app: Hono, { queries, tail }: ViewsParts): void {
   app.get('/fleet', async (c) => answerJson(c, await queries.fleet()));
@@ -32,6 +32,7 @@ export function addViews(app: Hono, { queries, tail }: ViewsParts): void {
     const service = await queries.service(name.value, window);
     return service === undefined ? c.text('there is no such service\n', 404) : answerJson(c, service);
   });
+  app.get('/certificates', async (c) => answerJson(c, await queries.certificates()));
   app.get('/not-served', async (c) => answerJson(c, await queries.notServed()));
   app.get('/history', (c) => answerJson(c, queries.history()));
   app.get('/history/:service', (c) => {

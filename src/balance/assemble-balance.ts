@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { rejecting } from '../catalog/limits.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { type Release, releasedBy } from '../registry/releases.ts';
@@ -9,6 +9,7 @@ import { joinFleet } from './acknowledge/fleet-member.ts';
 import { addressesOf } from './addresses/addresses-of.ts';
 import type { BalanceParts } from './balance-parts.ts';
 import { baseSettingsOf } from './base-settings.ts';
+import { CertificateOrders } from './certificate-orders.ts';
 import { FleetLimits } from './fleet-limits/fleet-limits.ts';
 import { HeldEntries } from './guard/held-entries.ts';
 import { HaproxyVersion } from './haproxy-version.ts';
@@ -20,8 +21,11 @@ import { RegistryStatus } from './registry-status.ts';
 import { readOrMakeOwner } from './state/owner.ts';
 import type { BalancePaths } from './state/paths.ts';
 import { provideShipped } from './state/shipped-files.ts';
-import { Certificates } from './tls/certificates.ts';
+import { storedFolder } from './tls/certificate-folder.ts';
+import { Certificates, refusedCertificates } from './tls/certificates.ts';
 import { observingHosts } from './tls/client-certificates.ts';
+import { openSealingKeys } from './tls/sealing-key-file.ts';
+import { StoredCertificates } from './tls/stored-certificates.ts';
 import { wireBalancer } from './wire-balancer.ts';
 
 const retryMs = 10_000;
@@ -49,6 +53,15 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       acknowledging?.changed();
     },
   });
+  const sealing = await openSealingKeys({
+    file: settings.sealingKeys === undefined ? undefined : resolve(settings.sealingKeys),
+    logger,
+    onChange: () => {
+      wired.certificates?.look();
+      certificateOrders?.look();
+    },
+  });
+  const stored = new StoredCertificates({ own: join(paths.certificates, storedFolder), sealing, logger });
   const haproxyVersion = new HaproxyVersion(logger, () => acknowledging?.changed());
   const { reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = settings;
   const wired = await wireBalancer({
@@ -59,7 +72,8 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     onOverridesExpired: dropEndedOverrides,
     onHaproxyVersion: (current) => haproxyVersion.onConnected(current),
     onUnproven: () => acknowledging?.changed(),
-    values: () => (fileKeeper === undefined ? [] : heldEntries.values()),
+    onCertificatesServed: () => acknowledging?.changed(),
+    values: () => heldEntries.entriesOf(fileKeeper === undefined ? ['certificates'] : ['certificates', 'keys']),
     openHaproxy: (onExit, onHealth) =>
       openHaproxy(settings.haproxy, { paths, logger, signal, hurry: parts.hurry, onExit, onHealth }),
     provideShipped: () => provideShipped(parts.shippedForHaproxy, paths, settings.maintenancePage),
@@ -68,8 +82,9 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       https &&
       ((callbacks) => {
         const { certificates: own, certificateList: list } = paths;
-        const folder = resolve(https.certificates);
-        return new Certificates({ folder, own, list, metrics: metrics.certificates, logger, ...callbacks });
+        const folder = https.certificates === undefined ? undefined : resolve(https.certificates);
+        const parts = { folder, own, list, stored, metrics: metrics.certificates, logger, ...callbacks };
+        return new Certificates(parts);
       }),
   });
   const { balancer, haproxy, link, guarding, unproven } = wired;
@@ -82,6 +97,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       metrics: metrics.acknowledge,
       haproxyVersion: () => haproxyVersion.current,
       templates: () => balancer.templates,
+      certificates: () => refusedCertificates(stored, wired.certificates),
       isCurrent: (workerPid) => balancer.watch.isCurrent(workerPid),
     }));
   const fleetLimits =
@@ -94,6 +110,19 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       ratesMap: baseSettings.ratesMap,
       read: () => wired.files.config.readRates(),
       write: (text) => wired.files.writeRates(text),
+    });
+  const certificateOrders =
+    fleet &&
+    settings.acme &&
+    new CertificateOrders({
+      ...{ settings: settings.acme, id, registry: fleet, logger, now, wall },
+      metrics: metrics.acme,
+      env: parts.env,
+      random: Math.random,
+      held: (key) => heldEntries.holder.held.get(key),
+      sealingKeys: () => sealing.keys,
+      routes: () => balancer.status().desired.routeTable,
+      folder: () => wired.certificates?.folder,
     });
   const { ejecting, files, openFiles, quarantining, locating } = wired;
   const planner = new Planner({
@@ -115,7 +144,9 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   });
   const observer = fileKeeper === undefined ? acknowledging : observingFiles(fileKeeper, acknowledging);
   // Without HTTPS, no host asks for certificates.
-  const observing = baseSettings.https === undefined ? observer : observingHosts(wired.lookAtSecrets, observer);
+  const askedForCertificates =
+    baseSettings.https === undefined ? observer : observingHosts(wired.lookAtSecrets, observer);
+  const observing = certificateOrders?.observing(askedForCertificates) ?? askedForCertificates;
   if (observing !== undefined) balancer.observe(observing);
 
   function dropEndedOverrides(): void {
@@ -123,6 +154,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     queueMicrotask(() => heldEntries.dropEndedOverrides(balancer.status().catalog));
   }
   function onEvent(event: RegistryEvent): void {
+    if (stored.offer(event)) wired.certificates?.look();
     registryStatus.onEvent(event);
     acknowledging?.onEvent(event);
     balancer.offer(event);
@@ -139,6 +171,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     ...{ baseSettings, metrics, registryStatus, heldEntries, haproxyVersion, fileKeeper, acknowledging, onRelease },
     fleetLimits,
     planner,
+    ...{ sealing, stored, certificateOrders },
   };
 }
 

@@ -38,6 +38,7 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
       list: paths.certificateList,
       http3: settings.https.http3,
     },
+    acme: settings.acme !== undefined,
     metricsBind: settings.haproxyMetrics && formatAddress(settings.haproxyMetrics),
   };
 }

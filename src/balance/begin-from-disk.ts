@@ -11,7 +11,7 @@ export async function beginFromDisk(
   { limits, holding: { holdMs } }: BalanceSettings,
   { logger, now, wall }: BalanceParts,
   paths: BalancePaths,
-  { balancer, heldEntries, guarding, registryStatus }: Assembled,
+  { balancer, heldEntries, guarding, registryStatus, stored, certificates }: Assembled,
 ): Promise<void> {
   const lastKnown = await loadLastKnown(paths.lastKnown, limits, { now: now(), wall: wall(), holdMs });
   if (lastKnown === undefined) return;
@@ -32,6 +32,8 @@ export async function beginFromDisk(
   registryStatus.onLastKnown(lastKnown.savedAt, ageMs);
   balancer.preload(lastKnown.catalog);
   heldEntries.holder.resume(lastKnown.point, lastKnown.entries);
+  stored.resume(lastKnown.entries);
+  await certificates?.resume();
   const guarded = await loadGuardedInstances(paths.holds, wall());
   if ('unusable' in guarded) {
     logger.warn({ event: 'holds-unusable', reason: guarded.unusable }, 'pointsman lost the list of held entries');

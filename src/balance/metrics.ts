@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client';
+import { acmeMetrics } from '../acme/acme-metrics.ts';
 import { fileMetrics } from '../files/metrics.ts';
 import { makeMetric } from '../metrics/make-metric.ts';
 import { acknowledgeMetrics } from './acknowledge/acknowledge-metrics.ts';
@@ -37,6 +38,7 @@ export function createBalanceMetrics(registry: Registry) {
     openFiles: openFilesMetrics(make),
     acknowledge: acknowledgeMetrics(make),
     certificates: certificateMetrics(make),
+    acme: acmeMetrics(make),
     storage: storageMetrics(make),
     files: fileMetrics(make),
   };

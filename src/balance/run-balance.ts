@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
+import type { AskingHosts } from '../operate/certificate-list.ts';
 import { catalogKeys } from '../registry/registry.ts';
 import { followReleases } from '../registry/releases.ts';
+import { certificateHosts } from '../render/certificate-hosts.ts';
 import { watchTemplates } from '../render/load-templates.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import { isSafeText } from '../template/safe-text.ts';
@@ -57,6 +59,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
     registry: fleet,
     secretProblem: (file) => assembled.secrets.problemOf(file),
     certificateProblem: (service) => assembled.clientCertificates.problemOf(service),
+    askingHosts: () => askingHosts(settings, assembled),
     fleetLimit: () => {
       const status = assembled.fleetLimits?.status();
       return status && describeFleetLimit(status);
@@ -98,7 +101,7 @@ async function serve(
 ): Promise<void> {
   const { signal, leaving, now, logger, manager } = parts;
   const { balancer, haproxy, haproxyVersion, acknowledging, registryStatus, fileKeeper, baseSettings } = assembled;
-  const { certificates, serverPems, secrets } = assembled;
+  const { certificates, serverPems, secrets, sealing } = assembled;
   // Without a view of the registry there is nothing to serve. An answer of 404 would be worse than none.
   const stillWaiting = () => manager.started('pointsman waits for the registry; HAProxy does not serve yet');
   const waiting = setTimeout(stillWaiting, startedAfterMs);
@@ -138,9 +141,11 @@ async function serve(
   });
   haproxyVersion.logFaults();
   certificates?.watch();
+  sealing.watch();
   serverPems.watch();
   secrets.watch();
   errorPages.watch();
+  await assembled.certificateOrders?.begin();
   const endWatch = watchOwnTemplates(settings, parts, assembled);
   fileKeeper?.serve(balancer.effective.requested.catalog);
   fileKeeper?.keep();
@@ -154,6 +159,14 @@ async function serve(
   await endWatch?.();
 }
 
+/** The hosts that ask for certificates, and the certificates of the folder; undefined without --acme. */
+function askingHosts({ acme }: BalanceSettings, { balancer, certificates }: Assembled): AskingHosts | undefined {
+  const table = balancer.status().desired.routeTable;
+  if (acme === undefined || table === undefined) return undefined;
+  const folder = (certificates?.status() ?? []).filter(({ source }) => source === 'folder');
+  return { hosts: certificateHosts(table, acme, (host) => certificates?.folder.folderServes(host) ?? false), folder };
+}
+
 async function endBalance(
   settings: BalanceSettings,
   assembled: Assembled,
@@ -161,10 +174,13 @@ async function endBalance(
   nothingServes: boolean,
 ): Promise<void> {
   const { balancer, heldEntries, acknowledging, fileKeeper, fleetLimits } = assembled;
+  // First, so that another balancer leads while this one still ends.
+  await assembled.certificateOrders?.close();
   await assembled.close();
   heldEntries.holder.close();
   await fileKeeper?.close();
   await fleetLimits?.close();
+  await assembled.sealing.close();
   await balancer.stop(settings.stopTimeoutMs, ending);
   // If HAProxy goes on serving, the key stays until its lease ends: an instance that leaves meanwhile still waits for this balancer.
   const withoutSuccessor = settings.haproxy.mode === 'managed' ? 'remove' : 'leave';
@@ -206,6 +222,7 @@ function measuredHealth(
     files: fileKeeper?.status() ?? [],
   });
   measureFiles(metrics, foreign, health.files);
+  metrics.acme.hosts.set(assembled.certificateOrders?.hosts ?? 0);
   metrics.registry.registryStale.set(registry.staleMs / 1000);
   metrics.health.ready.set(health.ready ? 1 : 0);
   metrics.health.leaving.set(health.leaving === undefined ? 0 : 1);

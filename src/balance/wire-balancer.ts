@@ -51,8 +51,10 @@ type WiringParts = BalancerSettings & {
   /** Copies the files that ship with pointsman, once the folders exist. */
   readonly provideShipped: () => Promise<void>;
   readonly openCertificates?:
-    | ((callbacks: Pick<CertificatesParts, 'onChange' | 'onReload' | 'onDrift'>) => Certificates)
+    | ((callbacks: Pick<CertificatesParts, 'onChange' | 'onReload' | 'onDrift' | 'onServed'>) => Certificates)
     | undefined;
+  /** The worker serves other certificates than before. */
+  readonly onCertificatesServed?: () => void;
   /** Another path of the runtime socket, for tests. */
   readonly socket?: string | undefined;
   /** Other servers than before wait for their first check. */
@@ -182,14 +184,26 @@ type TlsParts = Late & {
   readonly haproxy: Haproxy;
 };
 async function wireTls(
-  { baseSettings, logger, openCertificates, secretsFolder, paths: { fetchedKeys: secretsKept } }: WiringParts,
+  {
+    baseSettings,
+    logger,
+    openCertificates,
+    onCertificatesServed,
+    secretsFolder,
+    paths: { fetchedKeys: secretsKept },
+  }: WiringParts,
   { files, link, troubles, haproxy, balancer }: TlsParts,
 ) {
   const onReload = (file: string) => balancer().reloadFor(file);
   const certificates = openCertificates?.({
-    onChange: () => balancer().watch.inspectSoon(),
+    // An inspection would hold up acknowledgements. Before HAProxy serves, the first one looks.
+    onChange: () => (link.workerPid === undefined ? balancer().watch.inspectSoon() : lookAtFiles()),
     onReload,
     onDrift: (differences) => balancer().drifted(differences),
+    onServed: (names) => {
+      balancer().certify(names);
+      onCertificatesServed?.();
+    },
   });
   await certificates?.prepare();
   const onChange = () => balancer().fileChanged();
@@ -235,15 +249,12 @@ async function wireTls(
     const serve: UpkeepParts['serve'] = (worker) => certificates.serve(worker);
     upkeeps.push(new Upkeep({ part: 'certificates', serve, connect, troubles, logger }));
   }
+  const lookAtFiles = () => {
+    for (const upkeep of upkeeps) upkeep.look();
+  };
   return {
-    certificates,
-    serverPems,
-    secrets,
-    clientCertificates,
+    ...{ certificates, serverPems, secrets, clientCertificates, lookAtFiles },
     lookAtSecrets: () => secretsUpkeep.look(),
-    lookAtFiles: () => {
-      for (const upkeep of upkeeps) upkeep.look();
-    },
     close: async () => {
       await certificates?.close();
       await serverPems.close();

@@ -1,4 +1,5 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
+import type { Challenge } from '../model/acme/challenge.ts';
 import type { DirtySet } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import { areaOfKey, serviceOfKey } from '../model/key.ts';
@@ -25,7 +26,11 @@ export type Catalog = {
   readonly services: PersistentMap<ServiceName, Service>;
   readonly overrides: Overrides;
   readonly claims: Claims;
-  /** The raw entry behind everything in `services`, `overrides` and `claims`; what is kept on disk. */
+  /** By token, the answers to an ACME authority. */
+  readonly challenges: PersistentMap<string, Challenge>;
+  /** The names in the certificates that HAProxy serves. They are no part of the registry: the balancer sets them. */
+  readonly certified: PersistentSet<string>;
+  /** The raw entry behind everything in `services`, `overrides`, `claims` and `challenges`; what is kept on disk. */
   readonly accepted: PersistentMap<string, Entry>;
   readonly rejected: PersistentMap<string, Rejection>;
   /** How many of them each service has. */
@@ -38,7 +43,7 @@ export type Catalog = {
   readonly overrideShares: Allocation;
   /** The services with a policy that was not accepted, and no last good one: they answer 503. */
   readonly withheld: PersistentSet<ServiceName>;
-  /** Entries of services that came when there were as many as there may be, until there are fewer. */
+  /** Entries of services, and challenges, that came when there were as many as there may be, until there are fewer. */
   readonly late: PersistentMap<string, Entry>;
 };
 
@@ -48,6 +53,8 @@ export const emptyCatalog: Catalog = {
   services: PersistentMap(),
   overrides: noOverrides,
   claims: PersistentMap(),
+  challenges: PersistentMap(),
+  certified: PersistentSet(),
   accepted: PersistentMap(),
   rejected: PersistentMap(),
   rejections: PersistentMap(),

@@ -10,15 +10,18 @@ import { sinceOf } from './service.ts';
 import type { Serving } from './serving.ts';
 
 /** The subject of a key that belongs to a service. */
-export type EntrySubject = Exclude<KeySubject, { readonly kind: 'other' }>;
+export type EntrySubject = Exclude<KeySubject, { readonly kind: 'other' | 'challenge' }>;
 
 /** A well-formed entry: the bytes that it counts for, and how it changes the services. */
 export type ParsedEntry = { readonly bytes: number; readonly apply: (serving: Serving) => void };
 
 export function entrySubject(key: string): EntrySubject | undefined {
   const subject = parseKey(key);
-  return subject.ok && subject.value.kind !== 'other' ? subject.value : undefined;
+  return subject.ok && isOfService(subject.value) ? subject.value : undefined;
 }
+
+const isOfService = (subject: KeySubject): subject is EntrySubject =>
+  subject.kind !== 'other' && subject.kind !== 'challenge';
 
 /** Whether operators write entries of this kind. Such entries have room of their own. */
 export const isOfOperators = (kind: EntrySubject['kind']): boolean => kind === 'override' || kind === 'claim';

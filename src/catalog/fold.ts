@@ -1,12 +1,17 @@
+import { parseChallenge } from '../model/acme/challenge.ts';
+import { tokenOfChallenge } from '../model/acme/keys.ts';
+import type { DirtySet } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import { areaOfKey, parseKey, serviceOfKey } from '../model/key.ts';
 import type { Override, OverrideTarget } from '../model/override.ts';
 import { type Parsed, rejected } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
+import { acmeService } from '../model/route-target.ts';
 import type { Entry } from '../registry/registry.ts';
 import { Allocating, type Effects } from './allocating.ts';
 import type { WaitingEntry } from './allocation.ts';
 import type { Catalog, Folded, Rejection, Removal } from './catalog.ts';
+import { beyondChallenges, ChallengeFold } from './challenges.ts';
 import { instanceBytes } from './cost.ts';
 import { type EntrySubject, entrySubject, isOfOperators, type ParsedEntry, parseEntry } from './entry.ts';
 import {
@@ -28,6 +33,7 @@ export class Fold {
   readonly #before: Catalog;
   readonly #limits: CatalogLimits;
   readonly #serving: Serving;
+  readonly #challenges: ChallengeFold;
   readonly #accepted: Catalog['accepted'];
   readonly #rejected: Remembering;
   readonly #rejections: Rejection[] = [];
@@ -40,6 +46,7 @@ export class Fold {
     this.#before = catalog;
     this.#limits = limits;
     this.#serving = new Serving(catalog);
+    this.#challenges = new ChallengeFold(catalog);
     this.#accepted = catalog.accepted.asMutable();
     this.#rejected = new Remembering(catalog);
     const { totalBytes: bytes, entries, instances } = limits;
@@ -58,6 +65,10 @@ export class Fold {
     const subject = parsed.value;
     if (subject.kind === 'other') return;
     if (this.#late.size > 0) this.#late = this.#late.delete(key);
+    if (subject.kind === 'challenge') {
+      this.#putChallenge(subject.token, entry);
+      return;
+    }
     const shares = this.#sharesOf(subject);
     const waits = shares.waiting(subject.service, key);
     const before = waits?.entry ?? this.#accepted.get(key);
@@ -85,6 +96,11 @@ export class Fold {
     if (!parsed.ok || parsed.value.kind === 'other') return;
     const subject = parsed.value;
     if (this.#late.size > 0) this.#late = this.#late.delete(key);
+    if (subject.kind === 'challenge') {
+      this.#accepted.delete(key);
+      this.#challenges.delete(subject.token);
+      return;
+    }
     const bytes = this.#bytesOf(subject, key);
     if (bytes !== undefined) this.#forget(subject, key, bytes);
     if (subject.kind === 'policy') this.#serving.withhold(subject.service, false);
@@ -108,15 +124,34 @@ export class Fold {
     const shares = this.#shares.allocate(this.#effects('instances', beyondShare));
     const overrideShares = this.#overrideShares.allocate(this.#effects('overrides', beyondOverrides));
     const { services, overrides, claims, withheld, dirty, changes, transitions } = this.#serving.result();
+    const challenges = this.#challenges.result();
     const catalog = {
       ...this.#before,
-      ...{ revision, services, overrides, claims, withheld, shares, overrideShares },
+      ...{ revision, services, overrides, claims, challenges, withheld, shares, overrideShares },
       late: this.#late,
       accepted: this.#accepted.asImmutable(),
       ...this.#rejected.result(),
     };
     const { rejections, removals } = { rejections: this.#rejections, removals: this.#removals };
-    return { catalog, dirty, changes, rejections, removals, overrides: transitions };
+    const all = this.#challenges.changed ? withAcme(dirty) : dirty;
+    return { catalog, dirty: all, changes, rejections, removals, overrides: transitions };
+  }
+
+  #putChallenge(token: string, entry: Entry): void {
+    const { key, value } = entry;
+    if (!this.#challenges.hasRoomFor(token)) {
+      this.#reject(entry, beyondChallenges);
+      this.#late = this.#late.set(key, entry);
+      return;
+    }
+    const read = entry.rejected === undefined ? parseChallenge(value) : rejected(entry.rejected);
+    if (!read.ok) {
+      this.#reject(entry, read.reason);
+      return;
+    }
+    this.#rejected.delete(key);
+    this.#accepted.set(key, entry);
+    this.#challenges.set(token, read.value);
   }
 
   #reject(entry: Entry, reason: string): void {
@@ -183,13 +218,17 @@ export class Fold {
     }
   }
 
-  /** Tries the entries again that were rejected because there were too many services. */
+  /** Tries the entries again that were rejected because there were too many services, or challenges. */
   #takeLate(): void {
-    if (this.#late.size === 0 || !this.#shares.otherServices) return;
+    if (this.#late.size === 0 || !(this.#shares.otherServices || this.#challenges.changed)) return;
     for (const entry of this.#late.values()) {
       const subject = entrySubject(entry.key);
-      if (subject === undefined) continue;
-      if (this.#shares.asks(subject.service) || this.#shares.services < this.#limits.services) this.put(entry);
+      const token = tokenOfChallenge(entry.key);
+      const fits =
+        subject === undefined
+          ? token !== undefined && this.#challenges.hasRoomFor(token)
+          : this.#shares.asks(subject.service) || this.#shares.services < this.#limits.services;
+      if (fits) this.put(entry);
     }
   }
 
@@ -272,3 +311,7 @@ export class Fold {
     return tooLong === undefined ? parseEntry(subject, entry) : rejected(tooLong);
   }
 }
+
+/** Pointsman's own backend is dirty as a service is that changed as a whole. */
+const withAcme = (dirty: DirtySet): DirtySet =>
+  new Map([...dirty, [acmeService, { whole: true, instances: new Set() }]]);

@@ -1,3 +1,4 @@
+import { parseChallenge } from '../model/acme/challenge.ts';
 import { formatInstance, parseInstance } from '../model/instance.ts';
 import { areaOfKey, parseKey } from '../model/key.ts';
 import { parseOverride } from '../model/override.ts';
@@ -69,6 +70,10 @@ function leanValue({ key, value }: Entry): Parsed<string | undefined> {
     case 'override': {
       const override = parseOverride(value);
       return override.ok ? { ok: true, value: JSON.stringify(JSON.parse(value)) } : override;
+    }
+    case 'challenge': {
+      const challenge = parseChallenge(value);
+      return challenge.ok ? asItIs : challenge;
     }
     case 'claim':
     case 'other':

@@ -15,6 +15,7 @@ export function entryProblems(entry: Declared): readonly Problem[] {
   const subject = parsed.value;
   switch (subject.kind) {
     case 'other':
+    case 'challenge':
       return [];
     case 'policy':
       return policyProblems(value).map(({ path, reason }) => placed(entry, path, reason, policySchema));

@@ -15,6 +15,7 @@ import { instanceKey, policyKey } from '../model/key.ts';
 import { type Problem, problemAt, problemOf } from '../model/problem.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
+import { type CertificateHost, certificateHosts as hostsOf } from '../render/certificate-hosts.ts';
 import { type ConfigPlace, placeOf } from '../render/place.ts';
 import { policyOf } from '../render/policies.ts';
 import { configWriter, renderAll, type Templates } from '../render/render.ts';
@@ -29,6 +30,8 @@ export type SampleResult = {
   readonly problems: readonly Problem[];
   /** Notes on well-formed entries whose effect may surprise, a line each. */
   readonly notes: readonly string[];
+  /** The hosts that ask for certificates; none without --acme. */
+  readonly certificateHosts?: readonly CertificateHost[];
   /** The configuration that HAProxy was asked about; undefined when it was not asked. */
   readonly config?: string;
 };
@@ -77,6 +80,10 @@ export async function trySample({
     const catalog = sampleCatalog(entries);
     const { rendered, problems, conflicts = [] } = renderAll(templates, baseSettings, nothingRendered, catalog);
     const notes = entryNotes(catalog, conflicts, haproxy?.version);
+    const { acme } = settings;
+    const table = rendered.routeTable;
+    // The folder of certificates may be on another machine.
+    const certificateHosts = acme === undefined || table === undefined ? [] : hostsOf(table, acme, () => false);
     const places = new Map(entries.map(({ key, place }) => [key, place]));
     const declaredAt = (key: string): Place | undefined => places.get(key);
     const unrendered = problems.map(({ service, instance, reason }) => {
@@ -84,14 +91,14 @@ export async function trySample({
       const place = declaredAt(key) ?? declaredAt(policyKey(service));
       return place === undefined ? problemOf(new Fault('template', reason)) : problemAt(place.file, place, reason);
     });
-    if (haproxy === undefined) return { problems: unrendered, notes };
+    if (haproxy === undefined) return { problems: unrendered, notes, certificateHosts };
     const secrets = settings.secrets === undefined ? theirs.secrets : resolve(settings.secrets);
     const missing = await missingFiles(entries, catalog, { errorPages, serverTls: pemFolder, secrets });
     const found = [...unrendered, ...missing.problems];
     const config = configWriter()(rendered);
     await writeFile(own.config, config, { mode: 0o600 });
     const checked = await validateConfig(haproxy.executable, own.config, checkMs);
-    if (checked.ok) return { problems: found, notes, config };
+    if (checked.ok) return { problems: found, notes, certificateHosts, config };
     const lines = config.split('\n');
     const isNew = ({ line, text }: { readonly line: number | undefined; readonly text: string }): boolean => {
       const whole = `${text} ${line === undefined ? '' : (lines[line - 1] ?? '')}`;
@@ -111,7 +118,7 @@ export async function trySample({
         ? problemOf(new Fault('config-check', what, { hint }))
         : problemAt(entry.file, entry, what, hint);
     });
-    return { problems: [...found, ...refused], notes };
+    return { problems: [...found, ...refused], notes, certificateHosts };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

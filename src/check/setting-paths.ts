@@ -1,6 +1,7 @@
-import { access, constants, stat } from 'node:fs/promises';
+import { access, constants, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathsOf } from '../balance/state/paths.ts';
+import { parseSealingKeys } from '../model/acme/sealing.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { RegistrySettings } from '../settings/registry.ts';
@@ -9,7 +10,7 @@ type Named = { readonly flag: string; readonly path: string; readonly kind: 'fil
 
 /** The folders that a balancer follows from its start on and that are not there, or that it may not read. */
 export function missingAtStart(settings: BalanceSettings): Promise<readonly Fault[]> {
-  const { serverTls, secrets, errorPages, defaultErrorPages, https } = settings;
+  const { serverTls, secrets, errorPages, defaultErrorPages, https, acme, sealingKeys } = settings;
   const pages = new Set(defaultErrorPages?.values());
   const ofPages = errorPages ?? pathsOf(settings.dir).errorPages;
   return missing([
@@ -18,6 +19,11 @@ export function missingAtStart(settings: BalanceSettings): Promise<readonly Faul
     ...named('--secrets', secrets, 'folder'),
     ...named('--error-pages', errorPages, 'folder'),
     ...named('--certificates', https?.certificates, 'folder'),
+    ...named('--sealing-keys', sealingKeys, 'file'),
+    ...named('--acme-ca', acme?.ca, 'file'),
+    ...named('--acme-eab-key', acme?.eab?.keyFile, 'file'),
+    ...named('--acme-dns-command', acme?.dns?.kind === 'command' ? acme.dns.file : undefined, 'file'),
+    ...named('--acme-dns-key', acme?.dns?.kind === 'update' ? acme.dns.keyFile : undefined, 'file'),
   ]);
 }
 
@@ -35,6 +41,14 @@ export function missingForEtcd(settings: RegistrySettings): Promise<readonly Fau
 
 const named = (flag: string, path: string | undefined, kind: Named['kind']): readonly Named[] =>
   path === undefined ? [] : [{ flag, path, kind }];
+
+/** Why the file of sealing keys cannot be used, if it can be read. */
+export async function sealingKeysFaults({ sealingKeys }: BalanceSettings): Promise<readonly Fault[]> {
+  const text = sealingKeys === undefined ? undefined : await readFile(sealingKeys, 'utf8').catch(() => undefined);
+  const parsed = text === undefined ? undefined : parseSealingKeys(text);
+  if (parsed === undefined || parsed.ok) return [];
+  return [new Fault('settings', parsed.reason, { where: `--sealing-keys ${sealingKeys}` })];
+}
 
 async function missing(all: readonly Named[]): Promise<readonly Fault[]> {
   const faults = await Promise.all(all.map(faultOf));

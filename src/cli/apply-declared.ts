@@ -1,8 +1,8 @@
-import { awaitFleet, describeProgress, type FleetProgress } from '../apply/await-fleet.ts';
 import { type CarriedOut, carryOut } from '../apply/carry-out.ts';
 import { conflictNotes } from '../apply/conflict-notes.ts';
 import type { Declared, ReadDeclarations } from '../declarations/declared.ts';
 import { readDeclarations } from '../declarations/read-declarations.ts';
+import { awaitFleet, describeProgress, type FleetProgress } from '../fleet/await-fleet.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Registry } from '../registry/registry.ts';

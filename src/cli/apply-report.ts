@@ -1,7 +1,7 @@
-import { type BalancerProgress, type FleetProgress, isReached, isServed } from '../apply/await-fleet.ts';
 import type { CarriedOut } from '../apply/carry-out.ts';
 import type { ApplyPlan, ApplyProblem, PlannedChange } from '../apply/plan-apply.ts';
 import type { Declared } from '../declarations/declared.ts';
+import { type BalancerProgress, type FleetProgress, isReached, isServed } from '../fleet/await-fleet.ts';
 import { showKey } from '../model/parsed.ts';
 import { type Problem, problemAt } from '../model/problem.ts';
 import { formatDuration } from '../model/quantity.ts';

@@ -1,6 +1,6 @@
-import { describeProgress, isReached } from '../apply/await-fleet.ts';
 import { traceFiles } from '../apply/files-trace.ts';
 import { type ApplyAttempt, type KeepStatus, keepApplied } from '../apply/keep-applied.ts';
+import { describeProgress, isReached } from '../fleet/await-fleet.ts';
 import { Fault } from '../model/fault.ts';
 import { describeProblem } from '../model/problem.ts';
 import type { Registry } from '../registry/registry.ts';

@@ -1,4 +1,4 @@
-import { describeFailure, type FleetProgress } from '../apply/await-fleet.ts';
+import { describeFailure, type FleetProgress } from '../fleet/await-fleet.ts';
 import { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
 import { describeProblem, type Problem, problemOf } from '../model/problem.ts';

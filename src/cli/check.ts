@@ -1,7 +1,9 @@
+import { Resolver } from 'node:dns/promises';
 import { resolve } from 'node:path';
 import { openToken } from '../admin/token.ts';
+import { certificateNotes } from '../check/certificate-notes.ts';
 import { listeningFaults } from '../check/listening.ts';
-import { missingAtStart, missingForEtcd } from '../check/setting-paths.ts';
+import { missingAtStart, missingForEtcd, sealingKeysFaults } from '../check/setting-paths.ts';
 import { folderProblems } from '../check/template-problems.ts';
 import { readDeclarations } from '../declarations/read-declarations.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
@@ -38,6 +40,8 @@ type Report = {
   /** Why HAProxy was not asked. */
   readonly notAsked: string | undefined;
 };
+
+const lookupMs = 3000;
 
 export async function run(invocation: Invocation): Promise<number> {
   const report = await whileWaiting('checking; HAProxy validates a configuration of it', () => check(invocation));
@@ -80,9 +84,11 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   if (settings !== undefined && flags.has('listen')) {
     problems.push(...(await listeningFaults(settings, executableOf(haproxy), checked.config)).map(problemOf));
   }
+  const asking = checked.certificateHosts ?? [];
+  const orders = settings && (await certificateNotes(settings, asking, withHaproxy ? lookupHost : undefined));
   return {
     problems: unique(problems),
-    notes: checked.notes,
+    notes: [...checked.notes, ...(orders ?? [])],
     settings: config,
     templates: own === undefined ? undefined : resolve(own),
     entries: declarations?.declared.length ?? 0,
@@ -98,12 +104,21 @@ async function missingPaths({ balance, registry }: BalancerSettings): Promise<re
   return [
     ...(folder === undefined ? [] : [folder]),
     ...(await missingAtStart(balance)),
+    ...(await sealingKeysFaults(balance)),
     ...(await missingForEtcd(registry)),
   ];
 }
 
 async function readFile(path: string): Promise<SettingsFile> {
   return (await import('../settings/yaml-file.ts')).readYamlFile(path);
+}
+
+/** As the resolver of this machine finds it, which may know other names than the authority's. */
+function lookupHost(host: string): Promise<unknown> {
+  const resolver = new Resolver({ timeout: lookupMs, tries: 1 });
+  return Promise.any([resolver.resolve4(host), resolver.resolve6(host)]).catch((error: AggregateError) => {
+    throw error.errors[0];
+  });
 }
 
 const nothingDeclared = { declared: [], problems: [] };

@@ -7,7 +7,7 @@ import { filesOfExport } from '../declarations/export-files.ts';
 import { canDeclare, type FormattedEntry, formatDeclarations } from '../declarations/format-declarations.ts';
 import { makeFolder } from '../fs/make-folder.ts';
 import { replaceFile } from '../fs/replace-file.ts';
-import { isDeclaredArea } from '../model/declared-area.ts';
+import { isDeclaredArea, ownAreas } from '../model/declared-area.ts';
 import { describe, errorCode, Fault } from '../model/fault.ts';
 import { areaOfKey } from '../model/key.ts';
 import { showKey } from '../model/parsed.ts';
@@ -21,8 +21,6 @@ import { print, warn } from './outputs.ts';
 import { sayingWaits, waitingFor } from './saying-waits.ts';
 
 /** Areas that pointsman writes itself. They have no meaning in another registry. */
-const ownAreas = ['balancers', 'releases', 'waits', 'sets'];
-
 /** `pointsman export`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(exportCommand, invocation);

@@ -1,7 +1,7 @@
-import { awaitFleet, describeFailure, describeProgress, type FleetProgress, isReached } from '../apply/await-fleet.ts';
 import { conflictNotes } from '../apply/conflict-notes.ts';
 import { fieldDiffs } from '../apply/value-diff.ts';
 import type { Declared } from '../declarations/declared.ts';
+import { awaitFleet, describeFailure, describeProgress, type FleetProgress, isReached } from '../fleet/await-fleet.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';

@@ -20,6 +20,7 @@ const loads: Readonly<Record<CommandName, () => Promise<CommandModule>>> = {
   status: () => import('./status.ts'),
   explain: () => import('./explain.ts'),
   events: () => import('./events.ts'),
+  certificates: () => import('./certificates.ts'),
   apply: () => import('./apply.ts'),
   wait: () => import('./wait.ts'),
   shift: () => import('./shift.ts'),

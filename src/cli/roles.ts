@@ -6,11 +6,11 @@ import { type Invocation, readInvocation } from './invocation.ts';
 import { print, printJson } from './outputs.ts';
 
 export async function run(invocation: Invocation): Promise<number> {
-  const { certificates, json, root } = await readInvocation(rolesCommand, invocation);
+  const { certificates, acme, json, root } = await readInvocation(rolesCommand, invocation);
   const roles = invocation.operands.map((text) => {
     const role = parseRole(text);
     if (!role.ok) throw new Fault('usage', role.reason);
-    return role.value;
+    return role.value.kind === 'balancer' ? { ...role.value, acme } : role.value;
   });
   if (json) {
     const users = roles.map((role) => ({
@@ -61,11 +61,11 @@ function describeRole(role: Role): string {
     case 'register':
       return `pointsman register --service ${role.service}: writes its own instances, reads what balancers acknowledge`;
     case 'balancer':
-      return `pointsman balance --id ${role.id}: reads everything, writes its own acknowledgement`;
+      return `pointsman balance --id ${role.id}: reads everything, writes its own acknowledgement${role.acme ? ' and certificates' : ''}`;
     case 'apply':
       return `pointsman apply --set ${role.set}: writes ${role.prefixes.join(', ')}`;
     case 'operator':
-      return 'people and deploy scripts: policies, overrides, claims, releases';
+      return 'people and deploy scripts: policies, overrides, claims, releases, certificates';
     case 'reader':
       return 'reads everything, and changes nothing';
   }

@@ -5,6 +5,7 @@ import type { ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Revision } from '../model/revision.ts';
 import { nameOnPort } from '../model/route.ts';
+import { certificateTroubles } from '../operate/describe-certificate.ts';
 import { type OutOfService, outOfService } from '../operate/out-of-service.ts';
 import { catalogOf } from '../operate/read-services.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -12,6 +13,7 @@ import { rootOf } from '../settings/registry.ts';
 import type { SeeSettings } from '../settings/see.ts';
 import { type BalancerState, look } from './balancer-state.ts';
 import { findBalancers } from './balancers.ts';
+import { readCertificates } from './certificates-read.ts';
 import { readIfThere } from './read-service.ts';
 import { whileWaiting } from './spinner.ts';
 import { type DownInstance, readDown } from './status-down.ts';
@@ -69,10 +71,16 @@ export async function readStatus(
   const balancers = await whileWaiting('asking each balancer what it serves', () => Promise.all(known.map(look)));
   const away =
     fault && `the registry cannot be read within 3s: ${fault.message}; the services are as ${known[0]?.id} serves them`;
+  const certificates = await readCertificates(entries, known, wall);
   const trouble = troubleOf({
     balancers,
     catalog,
-    beside: [stranger, ...unanswered, away].filter((line) => line !== undefined),
+    beside: [
+      stranger,
+      ...unanswered,
+      away,
+      ...certificateTroubles(certificates.list, wall).map(({ says }) => says),
+    ].filter((line) => line !== undefined),
   });
   return {
     location: registry.location,

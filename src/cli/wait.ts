@@ -13,6 +13,7 @@ import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { formatOf, print, printJson } from './outputs.ts';
 import { startSpinner } from './spinner.ts';
+import { waitForCertificate } from './wait-certificate.ts';
 import { describeMissing, describeOutcome, reportOf, type WaitReport } from './wait-report.ts';
 
 /** The lifetime of a mark, in case that no process is left to remove it. */
@@ -21,8 +22,17 @@ const markMs = 60_000;
 /** `pointsman wait SERVICE[/INSTANCE]`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(waitCommand, invocation);
-  const { goal, revision, timeoutMs, json } = settings.wait;
-  const request: WaitRequest = { goal, revision, subject: parseSubject(invocation.operands[0] ?? '') };
+  const { goal, revision, certificate, timeoutMs, json } = settings.wait;
+  const [operand] = invocation.operands;
+  if (certificate !== undefined) {
+    if (operand === undefined) return waitForCertificate({ host: certificate, timeoutMs, json }, settings);
+    throw new Fault('settings', 'it has no effect with --certificate', { where: operand, hint: 'leave it out' });
+  }
+  if (operand === undefined) {
+    const hint = 'name the service or the instance, or give --certificate HOST';
+    throw new Fault('settings', 'nothing to wait for is named', { where: 'pointsman wait', hint });
+  }
+  const request: WaitRequest = { goal, revision, subject: parseSubject(operand) };
   const name = nameOf(request.subject);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const markKey = `waits/${randomUUID()}`;

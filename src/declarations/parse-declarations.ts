@@ -1,5 +1,5 @@
 import { type Document, isMap, isScalar, isSeq, type Node, type YAMLError, type YAMLMap } from 'yaml';
-import { declaredAreas, isDeclaredArea, levelsOf } from '../model/declared-area.ts';
+import { declaredAreas, isDeclaredArea, levelsOf, ownAreas } from '../model/declared-area.ts';
 import { jsonFlawAt } from '../model/json.ts';
 import { didYouMean } from '../model/nearest.ts';
 import { quote, showKey } from '../model/parsed.ts';
@@ -86,7 +86,6 @@ function readDocument(source: Source, document: Document.Parsed): void {
 export const firstAt = ({ file, line, column }: Place): string => `first at ${file}:${line}:${column}`;
 
 const areaList = `${declaredAreas.slice(0, -1).join(', ')} or ${declaredAreas.at(-1)}`;
-const ownAreas = ['balancers', 'releases', 'waits', 'sets'];
 
 /** Reads the tree of keys in one document. */
 class TreeReader {

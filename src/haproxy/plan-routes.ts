@@ -11,8 +11,9 @@ import {
 import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import { bySpecificity, findRoute, RouteSet } from '../render/route-set.ts';
 import { sameSection } from '../render/template.ts';
+import { concernsChallenge, planCertificateKeys, planChallenges } from './plan-acme.ts';
 import { parseServerLine } from './server-line.ts';
-import type { Step } from './step.ts';
+import type { RouteStep } from './step.ts';
 
 /** The conditions of the running HAProxy that the plan of its routes depends on. */
 export type RouteConditions = {
@@ -47,8 +48,6 @@ type RemovalConditions = Pick<RouteConditions, 'obstructed'> & {
   readonly added: RouteSet;
 };
 
-type RouteStep = Extract<Step, { kind: 'add-route' | 'set-route' | 'remove-route' }>;
-
 /**
  * Plans routes and service states. A request sees one version of a service's policy, so a route to a service that needs a
  * reload waits for it: the reload loads the map together with the rules. A route that leads requests elsewhere meanwhile waits with
@@ -64,7 +63,8 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
   const all = served.routes.differences(desired.routes);
   if (all.length === 0) return { steps: [], crowding: [] };
   const { obstructed, mostCommands: most = mostCommands, paced = () => false } = conditions;
-  const unlike = all.filter(isRouteKey);
+  const isChallenge = (route: string) => isRouteKey(route) && concernsChallenge(served, desired, route);
+  const unlike = all.filter((route) => isRouteKey(route) && !isChallenge(route));
   const crowding = obstructed ? new Set<ServiceName>() : crowdingIn(served, desired, unlike, most);
   const isReady = readiness(served, desired, conditions, crowding);
   // The routes of such a service stay as they are until its turn for a reload.
@@ -116,7 +116,11 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
   const states = planStates(served, desired, all, (service) => isReady(service) && !lagging.has(service));
   removing.sort((a, b) => bySpecificity(b.route, a.route));
   const versions = planVersions(served, desired, all, isReady);
-  const steps = [...states.restricting, ...versions, ...adding, ...setting, ...removing, ...states.loosening];
+  const own = [
+    ...planChallenges(served, desired, all.filter(isChallenge), isReady),
+    ...planCertificateKeys(served, desired, all),
+  ];
+  const steps = [...states.restricting, ...own, ...versions, ...adding, ...setting, ...removing, ...states.loosening];
   return { steps, crowding: [...crowding] };
 }
 

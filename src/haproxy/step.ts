@@ -29,6 +29,9 @@ export type Step =
   | { readonly kind: 'set-route'; readonly route: string; readonly target: RouteTarget }
   | { readonly kind: 'remove-route'; readonly route: string };
 
+/** A change of the route map. */
+export type RouteStep = Extract<Step, { kind: 'add-route' | 'set-route' | 'remove-route' }>;
+
 const entrances = ['add-server', 'revive-server', 'set-state', 'set-address'] as const;
 
 /** Whether a step has a server take requests that it did not take before, or take them at another address. */

@@ -13,7 +13,8 @@ export type Certificate = {
   readonly chain: number;
   /** The names that it is for: `shop.example.com`, `*.example.com`. */
   readonly names: readonly string[];
-  /** In ms since 1970. */
+  /** From when on and until when it is valid, in ms since 1970. */
+  readonly notBefore: number;
   readonly notAfter: number;
 };
 
@@ -82,16 +83,35 @@ export function parseCertificate(text: string): Parsed<Certificate> {
           : `the certificate of its key is number ${own + 1} in the file: put it first, and the certificates that signed it after it`,
       );
     }
-    const names = (certificate.subjectAltName ?? '').split(', ').flatMap((name) => /^DNS:(.+)$/.exec(name)?.[1] ?? []);
+    const names = namesOf(certificate);
     return accepted({
       pem: chain.join('') + key,
       fingerprint: certificate.fingerprint.replaceAll(':', ''),
       serial: certificate.serialNumber,
       chain: chain.length - 1,
       names,
+      notBefore: Date.parse(certificate.validFrom),
       notAfter: Date.parse(certificate.validTo),
     });
   } catch (error) {
     return rejected(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Whether a certificate with these names is for the host: `*.example.com` is for `shop.example.com`, and for itself. */
+export function isFor(names: readonly string[], host: string): boolean {
+  const dot = host.indexOf('.');
+  return names.some((name) => name === host || (name.startsWith('*.') && dot > 0 && name.slice(1) === host.slice(dot)));
+}
+
+const namesOf = ({ subjectAltName = '' }: X509Certificate): readonly string[] =>
+  subjectAltName.split(', ').flatMap((name) => /^DNS:(.+)$/.exec(name)?.[1] ?? []);
+
+/** The names of the first certificate in a PEM text; none if it cannot be read. */
+export function certificateNames(text: string): readonly string[] {
+  try {
+    return namesOf(new X509Certificate(text));
+  } catch {
+    return [];
   }
 }

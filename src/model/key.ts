@@ -1,3 +1,4 @@
+import { isToken } from './acme/challenge.ts';
 import type { ClaimTarget } from './claim.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from './name.ts';
 import type { OverrideScope } from './override.ts';
@@ -10,6 +11,7 @@ export type KeySubject =
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
   | { readonly kind: 'claim'; readonly service: ClaimTarget }
+  | { readonly kind: 'challenge'; readonly token: string }
   /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`, `certificates/`, `acme/`. */
   | { readonly kind: 'other' };
 
@@ -61,10 +63,15 @@ const otherAreas: readonly (string | undefined)[] = [
 
 /**
  * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`,
- * `overrides/<service>/*`, `claims/<service>` or `claims/*`.
+ * `overrides/<service>/*`, `claims/<service>`, `claims/*` or `challenges/<token>`.
  */
 export function parseKey(key: string): Parsed<KeySubject> {
   const [area, serviceText, idText, ...rest] = key.split('/');
+  if (area === 'challenges' && serviceText !== undefined) {
+    return idText === undefined && isToken(serviceText)
+      ? accepted({ kind: 'challenge', token: serviceText })
+      : rejected(`${quote(key)} is not challenges/<token>: 1 to 256 of A-Z a-z 0-9 _ -`);
+  }
   if (otherAreas.includes(area)) return accepted(other);
   if (area === 'instances' && serviceText !== undefined && idText !== undefined && rest.length === 0) {
     const service = parseServiceName(serviceText);

@@ -1,3 +1,4 @@
+import { type Challenge, isKeyAuthorization } from './acme/challenge.ts';
 import { parseServiceName, type ServiceName } from './name.ts';
 import { accepted, type Brand, type Parsed, quote, rejected } from './parsed.ts';
 import { isMatchText, type MatchText } from './policy/match.ts';
@@ -8,6 +9,7 @@ import { isMatchText, type MatchText } from './policy/match.ts';
  * `?<id>`, which no request has. The key without that ending has the ids of all its matches in their order and what is there
  * when none of them fits, `?/web/2/<id>,<id>`; `?/web/-/<id>` if nothing is, where the service is that of the first match.
  * The value of a service is its state. The value of a key about versions is the service with counts or a name, `web/=3:3`.
+ * The value of a challenge's route is pointsman's own backend with the answer, `_acme/<key authorization>`.
  */
 export type RouteTarget = Brand<string, 'RouteTarget'>;
 
@@ -32,7 +34,7 @@ export function choiceTarget(
 
 /** Reads what one of the functions here wrote. */
 export function parseRouteTarget(text: string): Parsed<RouteTarget> {
-  if (isState(text)) return accepted(text as RouteTarget);
+  if (isState(text) || isAnswer(text) || text === acmeService) return accepted(text as RouteTarget);
   const versioned = /^([^/]+)\/=[A-Za-z0-9._:+-]{1,127}$/.exec(text);
   if (versioned?.[1] !== undefined && parseServiceName(versioned[1]).ok) return accepted(text as RouteTarget);
   const isChoice = text.startsWith('?/');
@@ -62,6 +64,40 @@ export const isChoiceOnly = (target: RouteTarget): boolean => /^\?\/[^/]+\/-\//.
 /** Whether this is what `formatState` writes. */
 const isState = (text: string): boolean => /^(maintenance|pause\/[1-9][0-9]{0,8})$/.test(text);
 
+/** The backend that answers the challenges of an ACME authority (HTTP-01). No service has this name. */
+export const acmeService = '_acme' as ServiceName;
+
+/** The key of a challenge in the route map: requests for it go to no service. */
+export const challengeRoute = (token: string, { host }: Pick<Challenge, 'host'>): string =>
+  `${host}/.well-known/acme-challenge/${token}/`;
+
+/** The target of a challenge's route, with the answer: where a route has the number of segments to remove. */
+export const challengeTarget = ({ answer }: Pick<Challenge, 'answer'>): RouteTarget =>
+  `${acmeService}/${answer}` as RouteTarget;
+
+/** Whether a target is the answer to a challenge. */
+export const isChallengeTarget = (target: RouteTarget | undefined): boolean =>
+  target?.startsWith(`${acmeService}/`) === true;
+
+/** The target of a key of the route map that says no more than that it is there. */
+export const acmeTarget = acmeService as string as RouteTarget;
+
+const certificatePrefix = 'CERTIFICATE:';
+
+/** The key of the route map for a name in a certificate that HAProxy serves. As with states, no request is led by it. */
+export const certifiedKey = (name: string): string => `${certificatePrefix}${name}`;
+
+/** Whether a key of the route map is about a certificate. */
+export const isCertifiedKey = (key: string): boolean => key.startsWith(certificatePrefix);
+
+/** The name in the certificate that a key of the route map is about. */
+export const certifiedName = (key: string): string => key.slice(certificatePrefix.length);
+
+const isAnswer = (text: string): boolean => {
+  const [service, answer = '', ...rest] = text.split('/');
+  return service === acmeService && rest.length === 0 && isKeyAuthorization(answer);
+};
+
 /** The reason why a service that runs gets no requests. */
 export type ServiceState =
   /** They are answered with a page that says so. */
@@ -90,7 +126,7 @@ export const versionTarget = (service: ServiceName, value: string): RouteTarget 
 export const isVersionKey = (key: string): boolean => key.startsWith(versionPrefix);
 
 /** Whether a key of the route map leads requests to a service. */
-export const isRouteKey = (key: string): boolean => !isStateKey(key) && !isVersionKey(key);
+export const isRouteKey = (key: string): boolean => !isStateKey(key) && !isVersionKey(key) && !isCertifiedKey(key);
 
 /** The service whose state a key of the route map holds. */
 export const serviceOfState = (key: string): ServiceName => key.slice(prefix.length) as ServiceName;

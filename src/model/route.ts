@@ -101,6 +101,10 @@ export function patternsOver(host: string): readonly string[] {
   return [host, ...around, '*'];
 }
 
+/** The host patterns of a route: its own, or those that its service has by its name. */
+export const hostsOf = ({ hosts }: Pick<Route, 'hosts'>, service: ServiceName): readonly string[] =>
+  hosts.length > 0 ? hosts : ownHosts(service);
+
 /** The host patterns that a service has by its name. */
 export function ownHosts(service: ServiceName): readonly string[] {
   const name = service.toLowerCase();

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { BalanceHealth } from '../balance/health.ts';
 import type { HistoryView } from '../balance/history/traffic-history.ts';
+import type { CertificatesView } from '../balance/queries/certificates-view.ts';
 import type { FleetMember } from '../balance/queries/fleet-members.ts';
 import type { NotServed } from '../balance/queries/not-served.ts';
 import type { ServiceDetail, ServiceView } from '../balance/queries/service-view.ts';
@@ -15,13 +16,15 @@ export type Live = {
   readonly services: readonly ServiceView[];
   readonly fleet: readonly FleetMember[];
   readonly notServed: NotServed | undefined;
+  readonly certificates: CertificatesView | undefined;
   readonly rates: LatestRates;
   /** When the balancer answered last. */
   readonly at: Date;
 };
 
 const nothing: Live = {
-  ...{ health: undefined, services: [], fleet: [], notServed: undefined, rates: new Map(), at: new Date() },
+  ...{ health: undefined, services: [], fleet: [], notServed: undefined, certificates: undefined },
+  ...{ rates: new Map(), at: new Date() },
 };
 
 const everyMs = 2000;
@@ -36,6 +39,7 @@ const readAll = () =>
     get<readonly ServiceView[]>('services'),
     get<readonly FleetMember[]>('fleet'),
     get<NotServed>('not-served'),
+    get<CertificatesView>('certificates'),
   ]);
 
 /** Looks every two seconds, and soon after `newest` changes; not while the page is hidden. `lost`: why there was no answer. */
@@ -50,13 +54,14 @@ export function useLive(newest: number | undefined): Live & { readonly lost: str
     looking.current = true;
     const begun = performance.now();
     try {
-      const [health, services, fleet, notServed] = await readAll();
+      const [health, services, fleet, notServed, certificates] = await readAll();
       const at = new Date();
       setLive((was) => ({
         health,
         services,
         fleet,
         notServed,
+        certificates,
         at,
         rates: addLook(was.rates, at.getTime() / 1000, services),
       }));

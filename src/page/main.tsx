@@ -32,8 +32,8 @@ function Page() {
   const allowed = useAnswer<{ readonly allowed: boolean }>('actions', undefined)?.allowed === true;
   const [search, setSearch] = useState('');
   const input = useSearchKeys(setSearch);
-  const { health, services, fleet, notServed, rates, at, lost } = live;
-  const lines = useMemo(() => troubleOf({ health, services, notServed, lost, now: new Date() }), [live]);
+  const { health, services, fleet, notServed, certificates, rates, at } = live;
+  const lines = useMemo(() => troubleOf({ ...live, now: new Date() }), [live]);
   const total = useMemo(() => sumOf(rates), [rates]);
   const known = health !== undefined;
   return (
@@ -93,10 +93,10 @@ function Page() {
                   <Timeline events={events} />
                 </div>
               </section>
-              {health.certificates.length > 0 && (
+              {health.certificates.length + (certificates?.list.length ?? 0) > 0 && (
                 <section aria-labelledby="certificates">
                   <h2 id="certificates">Certificates</h2>
-                  <Certificates certificates={health.certificates} now={at} />
+                  <Certificates certificates={health.certificates} list={certificates?.list ?? []} now={at} />
                 </section>
               )}
             </aside>

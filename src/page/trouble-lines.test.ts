@@ -47,6 +47,7 @@ const all: TroubleSources = {
   health,
   services: [service('web', 2)],
   notServed,
+  certificates: undefined,
   lost: undefined,
   now: new Date('2026-11-29T12:00:00Z'),
 };
@@ -91,8 +92,52 @@ test('a refused entry of an instance can be explained, and a balancer that is lo
 });
 
 test('a certificate that ends soon colours the head', () => {
-  const certificates = [{ name: 'shop', names: ['shop.example'], notAfter: '2026-12-09T13:00:00Z' }];
+  const certificates = [
+    {
+      name: 'shop',
+      names: ['shop.example'],
+      notBefore: '2026-01-01T00:00:00Z',
+      notAfter: '2026-12-09T13:00:00Z',
+      source: 'folder' as const,
+    },
+  ];
   const lines = linesOf({ health: { ...health, certificates } });
   expect(lines).toEqual([{ kind: 'note', says: 'The certificate shop ends in 10 days.' }]);
   expect(worstOf(lines)).toBe('note');
+});
+
+test('a host whose order failed is a note, and a certificate that has ended is a problem', () => {
+  const listed = {
+    ...{
+      service: 'web',
+      source: 'acme' as const,
+      authority: 'https://acme.example/',
+      renewAt: undefined,
+      asked: false,
+    },
+  };
+  const lines = linesOf({
+    certificates: {
+      ...{ asking: undefined, unread: undefined },
+      list: [
+        {
+          ...listed,
+          ...{ host: 'new.example', validUntil: undefined, nextTry: '2026-11-29T12:05:00Z' },
+          state: { kind: 'failing', failures: 2, error: 'no A record' },
+        },
+        {
+          ...listed,
+          ...{ host: 'old.example', validUntil: '2026-11-29T11:00:00Z', nextTry: undefined },
+          state: { kind: 'expired' },
+        },
+      ],
+    },
+  });
+  expect(lines).toEqual([
+    { kind: 'bad', says: 'The certificate of old.example has ended.' },
+    {
+      kind: 'note',
+      says: 'new.example has no certificate: no A record (failed 2×, the next try is in 5m).',
+    },
+  ]);
 });

@@ -1,7 +1,9 @@
 import type { BalanceHealth } from '../balance/health.ts';
+import type { CertificatesView } from '../balance/queries/certificates-view.ts';
 import type { NotServed } from '../balance/queries/not-served.ts';
 import type { ServiceView } from '../balance/queries/service-view.ts';
 import { describeFile } from '../files/describe-file.ts';
+import { certificateTroubles } from '../operate/describe-certificate.ts';
 import { describeConflict, moreConflicts } from '../render/conflict.ts';
 import { certificateTrouble } from './certificate-ends.ts';
 import { stateOf } from './find-services.ts';
@@ -19,6 +21,7 @@ export type TroubleSources = {
   readonly health: BalanceHealth | undefined;
   readonly services: readonly ServiceView[];
   readonly notServed: NotServed | undefined;
+  readonly certificates: CertificatesView | undefined;
   /** Why the balancer does not answer; undefined while it does. */
   readonly lost: string | undefined;
   readonly now: Date;
@@ -26,7 +29,13 @@ export type TroubleSources = {
 
 /** All that is wrong, the worst first. */
 export function troubleOf(sources: TroubleSources): readonly TroubleLine[] {
-  const lines = [...ofBalancer(sources), ...ofServices(sources), ...ofInstances(sources), ...ofEntries(sources)];
+  const lines = [
+    ...ofBalancer(sources),
+    ...ofCertificates(sources),
+    ...ofServices(sources),
+    ...ofInstances(sources),
+    ...ofEntries(sources),
+  ];
   return [...lines.filter(({ kind }) => kind === 'bad'), ...lines.filter(({ kind }) => kind === 'note')];
 }
 
@@ -77,6 +86,13 @@ function* ofBalancer({ health, lost, now }: TroubleSources): Generator<TroubleLi
   }
   if (refused === undefined && pendingReload.length > 0)
     yield { kind: 'note', says: `A reload is due: ${pendingReload[0]}` };
+}
+
+function* ofCertificates({ certificates, now }: TroubleSources): Generator<TroubleLine> {
+  const troubles = certificateTroubles(certificates?.list ?? [], now.getTime());
+  for (const { kind, says } of troubles.slice(0, few)) yield { kind, says: `${says.replace(/^the /, 'The ')}.` };
+  if (troubles.length > few)
+    yield { kind: 'note', says: `and ${plural(troubles.length - few, 'more host')} with such a certificate` };
 }
 
 function* ofServices({ health, services }: TroubleSources): Generator<TroubleLine> {

@@ -45,7 +45,7 @@ export const keysFrom = (prefix: string): KeyRange => ({
 /** The acknowledgements of the balancers. */
 export const fleetKeys: KeyRange = { first: 'balancers/', end: 'balancers0' };
 /**
- * All areas but `balancers/`, which is the first of them ("0" comes after "/"). For followers that do not need
+ * All areas but `acme/` and `balancers/`, which are the first of them ("0" comes after "/"). For followers that do not need
  * acknowledgements: if 200 balancers received those of each other, one change of one instance would be 40,000 messages.
  */
 export const catalogKeys: KeyRange = { first: 'balancers0' };

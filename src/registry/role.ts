@@ -7,8 +7,8 @@ import { parseSetName, type SetName } from '../model/set-name.ts';
 export type Role =
   /** Announces instances of one service. */
   | { readonly kind: 'register'; readonly service: ServiceName }
-  /** Follows the tree, and writes which revision it serves. */
-  | { readonly kind: 'balancer'; readonly id: string }
+  /** Follows the tree, and writes which revision it serves; with `acme` also orders certificates. */
+  | { readonly kind: 'balancer'; readonly id: string; readonly acme: boolean }
   /** A person, or a deploy script: policies, overrides, claims, releases. */
   | { readonly kind: 'operator' }
   /** Applies files as one set. It may write keys that begin with one of the prefixes. */
@@ -36,16 +36,16 @@ export function permissionsOf(role: Role): readonly Permission[] {
         { access: 'readwrite', key: balancerKey(role.id), prefix: false },
         // While another balancer has that one. No id has a colon.
         { access: 'readwrite', key: `${balancerKey(role.id)}:`, prefix: true },
+        // Any of them may be the one that orders certificates.
+        ...(role.acme ? writable('acme/', 'challenges/', 'certificates/') : []),
       ];
     case 'operator':
       return [
         everything,
         // `waits/` marks the moment from which `pointsman wait --gone` waits.
-        ...['services/', 'overrides/', 'claims/', 'releases/', 'waits/', 'sets/'].map((key) => ({
-          access: 'readwrite' as const,
-          key,
-          prefix: true,
-        })),
+        ...writable('services/', 'overrides/', 'claims/', 'releases/', 'waits/', 'sets/'),
+        // To replace a certificate by hand, and for `pointsman certificates --renew`. Not the account of the authority.
+        ...writable('certificates/', 'acme/renewals/'),
       ];
     case 'apply':
       return [
@@ -55,12 +55,15 @@ export function permissionsOf(role: Role): readonly Permission[] {
           key,
           prefix: true,
         })),
-        ...[`sets/${role.set}/`, ...role.prefixes].map((key) => ({ access: 'readwrite' as const, key, prefix: true })),
+        ...writable(`sets/${role.set}/`, ...role.prefixes),
       ];
     case 'reader':
       return [everything];
   }
 }
+
+const writable = (...prefixes: readonly string[]): readonly Permission[] =>
+  prefixes.map((key) => ({ access: 'readwrite', key, prefix: true }));
 
 /** What a set may declare, if its role names no prefixes. */
 const declarable = ['services/', 'claims/', 'instances/', 'overrides/', 'keys/'];
@@ -91,7 +94,7 @@ export function parseRole(text: string): Parsed<Role> {
     }
     if (kind === 'balancer' && name !== undefined) {
       return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)
-        ? accepted({ kind, id: name })
+        ? accepted({ kind, id: name, acme: false })
         : rejected(
             `${quote(name)} is not the --id of a balancer: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`,
           );

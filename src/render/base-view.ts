@@ -56,6 +56,8 @@ export type BaseSettings = {
   readonly trustedProxies?: readonly Cidr[];
   /** Networks whose connections begin with a PROXY header. */
   readonly proxyProtocol?: readonly Cidr[];
+  /** Whether HAProxy answers the challenges of an ACME authority. Undefined: it does not. */
+  readonly acme?: boolean | undefined;
   /** `host:port` on which HTTPS is served, with the list of its certificates. */
   readonly https?: { readonly bind: string; readonly list: string; readonly http3: boolean } | undefined;
 };
@@ -105,6 +107,8 @@ export type BaseView = {
         readonly http3: { readonly quicBind: string; readonly port: string } | undefined;
       }
     | undefined;
+  /** Whether there is a backend that answers the challenges of an ACME authority. */
+  readonly acme: boolean;
   /** Whether HAProxy is about to stop: its clients are asked to close their connections. */
   readonly leaving: boolean;
   /** One for each `tcp` service that has its port. */
@@ -150,6 +154,7 @@ export function baseView(settings: BaseSettings, ports: Ports, asksCertificates 
       shared.some((port) => port === httpsPort),
       asksCertificates ? clientListFile(settings.clientCertificates) : undefined,
     ),
+    acme: settings.acme ?? false,
     leaving: false,
     listeners: listenersOf(ports, settings),
     sharedListeners: shared.map((port) => {

@@ -24,12 +24,13 @@ export function policyRenderer(template: Template, settings: BaseSettings): (pol
     const key = JSON.stringify(view);
     const found = known.get(key);
     if (found !== undefined) return found;
-    const { ratesMap } = settings;
-    const nameless = template.render({ ...view, policy: 'policy-', peersSocket: `${settings.peersFolder}/`, ratesMap });
+    const { peersFolder, ratesMap, routesMap } = settings;
+    const maps = { ratesMap, routesMap };
+    const nameless = template.render({ ...view, policy: 'policy-', peersSocket: `${peersFolder}/`, ...maps });
     const digest = createHash('sha256').update(nameless).digest();
     const name = `policy-${digest.toString('hex').slice(0, 32)}`;
-    const peersSocket = join(settings.peersFolder, digest.toString('base64url').slice(0, 12));
-    const text = template.render({ ...view, policy: name, peersSocket, ratesMap });
+    const peersSocket = join(peersFolder, digest.toString('base64url').slice(0, 12));
+    const text = template.render({ ...view, policy: name, peersSocket, ...maps });
     if (!text.startsWith(`defaults ${name} `)) {
       throw new Fault('template', `it rendered ${JSON.stringify(text.split('\n')[0])}`, {
         where: `${template.file}:1:1`,

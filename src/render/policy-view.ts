@@ -4,6 +4,7 @@ import { type Balance, isHashed } from '../model/policy/balance.ts';
 import { formatStatusRange, type ServerCheck } from '../model/policy/check.ts';
 import type { ErrorPages } from '../model/policy/error-pages.ts';
 import type { HeaderChanges } from '../model/policy/headers.ts';
+import { waitsForCertificate } from '../model/policy/https.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
 import type { Sticky } from '../model/policy/sticky.ts';
 import type { Timeouts } from '../model/policy/timeouts.ts';
@@ -26,7 +27,7 @@ import {
 
 /**
  * The view of `policy.mustache`, without the name `policy` that it has to give to its section, and without the paths
- * `peersSocket`, which no other policy has, and `ratesMap`.
+ * `peersSocket`, which no other policy has, `ratesMap` and `routesMap`.
  */
 export type PolicyView = AuthView & {
   readonly http: boolean;
@@ -60,6 +61,8 @@ export type PolicyView = AuthView & {
   readonly countsClients: boolean;
   /** `port` is left out where a URL does without. */
   readonly httpsRedirect: { readonly port: number | undefined } | undefined;
+  /** Whether clients are sent to HTTPS only if the host has a certificate. */
+  readonly waitsForCertificate: boolean;
   readonly redirect: RedirectView | undefined;
   /** In order. */
   readonly rewrites: readonly PathChangeView[];
@@ -158,6 +161,7 @@ export function policyView(policy: Policy, settings: PolicySettings): PolicyView
     limits: limits && limitsView(limits),
     countsClients: rateLimit !== undefined || limits?.requests !== undefined,
     httpsRedirect: httpsRedirectView(policy.https),
+    waitsForCertificate: waitsForCertificate(policy.https),
     redirect: policy.redirect && redirectView(policy.redirect, policy.https),
     rewrites: policy.rewrite.map(pathChangeView),
     rewriting: policy.rewrite.length > 0,

@@ -1,4 +1,4 @@
-import type { Https } from '../model/policy/https.ts';
+import { type Https, standardPort, waitsForCertificate } from '../model/policy/https.ts';
 import type { Redirect } from '../model/policy/redirect.ts';
 import type { PathChange } from '../model/policy/rewrite.ts';
 import { ConfigWord } from '../template/config-word.ts';
@@ -18,22 +18,25 @@ export type RedirectView = {
   readonly toHost: string | undefined;
   /** `toHost` with its port. */
   readonly authority: string | undefined;
-  /** Whether clients always get a URL of HTTPS. */
+  /** Whether clients get a URL of HTTPS: always, or once the host has a certificate. */
   readonly secureOnly: boolean;
+  /** Whether clients may get a URL with the protocol of their request. */
+  readonly eitherScheme: boolean;
   /** The port of HTTPS, where a URL needs it. */
   readonly securePort: number | undefined;
 };
 
 export const redirectNames = [
   ...['httpsRedirect', 'port', 'redirect', 'code', 'changes', 'pattern', 'replacement', 'toHost', 'authority'],
-  ...['secureOnly', 'securePort', 'rewrites', 'rewriting', 'isBounded'],
+  ...['waitsForCertificate', 'eitherScheme', 'secureOnly', 'securePort', 'rewrites', 'rewriting', 'isBounded'],
 ] as const;
 
 /** `port` is left out where a URL does without. */
 export function httpsRedirectView(https: Https): { readonly port: number | undefined } | undefined {
-  if (https.kind === 'optional') return undefined;
-  return { port: https.port === 443 ? undefined : https.port };
+  return https.redirect === undefined ? undefined : { port: portInUrl(https.redirect) };
 }
+
+const portInUrl = (port: number): number | undefined => (port === standardPort ? undefined : port);
 
 export function redirectView({ status, host, port, path, trailingSlash }: Redirect, https: Https): RedirectView {
   const slash = trailingSlash && slashes[trailingSlash];
@@ -42,8 +45,9 @@ export function redirectView({ status, host, port, path, trailingSlash }: Redire
     changes: [path, slash].flatMap((change) => (change === undefined ? [] : [pathChangeView(change)])),
     toHost: host,
     authority: host === undefined || port === undefined ? host : `${host}:${port}`,
-    secureOnly: https.kind === 'redirect',
-    securePort: https.kind === 'redirect' && https.port !== 443 ? https.port : undefined,
+    secureOnly: https.redirect !== undefined,
+    eitherScheme: https.redirect === undefined || waitsForCertificate(https),
+    securePort: https.redirect && portInUrl(https.redirect),
   };
 }
 

@@ -9,6 +9,7 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import { divisorOfWeights } from '../model/policy/balance.ts';
 import { defaultPolicy } from '../model/policy.ts';
 import { type BaseSettings, baseView, portOfHttps } from './base-view.ts';
+import { withChallenges } from './challenge-routes.ts';
 import { checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
 import { canMatch, withoutMatches } from './matched-routes.ts';
@@ -95,8 +96,8 @@ function render(request: RenderRequest): RenderResult {
   const routable = canMatch(templating) ? catalog.services : withoutMatches(catalog.services);
   const routeTable =
     known === undefined
-      ? changeRoutes(noRoutes, catalog.services.keys(), routable)
-      : changeRoutes(known, dirty.keys(), routable);
+      ? changeRoutes(noRoutes, catalog.services.keys(), routable, catalog.certified)
+      : changeRoutes(known, dirty.keys(), routable, catalog.certified);
   const rendered = { ...previous, revision: catalog.revision, ...sections, routeTable };
   const wholeService = [...dirty.values()].some(({ whole }) => whole);
   if (!wholeService && known === routeTable) return { rendered, problems, conflicts: undefined };
@@ -112,7 +113,7 @@ function render(request: RenderRequest): RenderResult {
   const base = sameText(previous.base, renderBase(templating, settings, claimed.ports, asksCertificates));
   const besideHttps = https === undefined ? undefined : namesBesideHttps(routeTable, tcp, https);
   const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts, ...(besideHttps?.conflicts ?? [])];
-  const routes = besideHttps?.routes ?? routeTable.routes;
+  const routes = withChallenges(besideHttps?.routes ?? routeTable.routes, catalog, templating, settings);
   return {
     rendered: { ...rendered, base, routes: routes.equals(previous.routes) ? previous.routes : routes },
     problems,

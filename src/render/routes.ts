@@ -4,7 +4,7 @@ import { allowsHost, allowsPort } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
 import { matchText } from '../model/policy/match.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
-import { isNameOnPort, nameOnPort, ownHosts, type Route } from '../model/route.ts';
+import { hostsOf, isNameOnPort, nameOnPort, ownHosts, type Route } from '../model/route.ts';
 import {
   formatState,
   isRouteKey,
@@ -22,6 +22,7 @@ import {
   type HostConflict,
   isBounded,
 } from './bounded-claims.ts';
+import { type CertificateKeys, changeCertificateKeys, noCertificateKeys } from './certificate-keys.ts';
 import { type Contribution, claimsByHost, decideRoutes } from './deciding-routes.ts';
 import {
   changeMatched,
@@ -73,6 +74,7 @@ export type RouteTable = {
   readonly routes: Routes;
   /** By service, the keys of the route map about its versions. */
   readonly versions: PersistentMap<ServiceName, ReadonlyMap<string, RouteTarget>>;
+  readonly certificates: CertificateKeys;
   /** Services that ask for no route but may ask for a port. */
   readonly tcp: PersistentSet<ServiceName>;
 };
@@ -87,18 +89,43 @@ export const noRoutes: RouteTable = {
   overruled: new Map(),
   routes: RouteMap.empty,
   versions: PersistentMap(),
+  certificates: noCertificateKeys,
   tcp: PersistentSet(),
 };
 
 /**
  * The table with these services as they are now; one that is not among `services` has gone.
  */
-export function changeRoutes(table: RouteTable, names: Iterable<ServiceName>, services: Services): RouteTable {
-  const all = [...names];
-  return changeVersions(changeClaims(table, all, services), all, services);
+export function changeRoutes(
+  table: RouteTable,
+  names: Iterable<ServiceName>,
+  services: Services,
+  certified: PersistentSet<string> = noCertificateKeys.names,
+): RouteTable {
+  const all = [...new Set(names)];
+  return changeVersions(
+    changeClaims(changeCertificates(table, all, services, certified), all, services),
+    all,
+    services,
+  );
 }
 
 type Services = { get(name: ServiceName): Service | undefined };
+
+/** Before the claims, which replace the former policies. */
+function changeCertificates(
+  table: RouteTable,
+  dirty: readonly ServiceName[],
+  services: Services,
+  certified: PersistentSet<string>,
+): RouteTable {
+  let { certificates } = table;
+  const routes = table.routes.withMutations((draft) => {
+    const policies = { past: table.services, present: services };
+    certificates = changeCertificateKeys(certificates, dirty, policies, certified, draft);
+  });
+  return certificates === table.certificates ? table : { ...table, routes, certificates };
+}
 
 /** These keys change with the instances of a service, and not only with its policy. */
 function changeVersions(table: RouteTable, names: readonly ServiceName[], services: Services): RouteTable {
@@ -140,6 +167,7 @@ function changeClaims(table: RouteTable, names: readonly ServiceName[], services
   }
   const next = {
     versions: table.versions,
+    certificates: table.certificates,
     services: known.asImmutable(),
     claims: claims.asImmutable(),
     matched: changeMatched(table.matched, changed, claims),
@@ -334,7 +362,7 @@ function addClaims(claims: RouteClaim[], { name: service, since, claim }: Servic
   const names = ownHosts(service);
   const priority = Math.min(route.priority, claim.priority);
   const match = route.match && matchText(route.match);
-  for (const host of route.hosts.length > 0 ? route.hosts : names) {
+  for (const host of hostsOf(route, service)) {
     if (!allowsHost(claim, service, host)) continue;
     const isOwnName = names.includes(host);
     for (const prefix of route.paths) {

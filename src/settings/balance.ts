@@ -3,6 +3,7 @@ import { Fault } from '../model/fault.ts';
 import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { type ErrorPages, parseDefaultPages } from '../model/policy/error-pages.ts';
 import { parseDuration, parseShare } from '../model/quantity.ts';
+import { type AcmeSettings, acmeOptions, acmeSettings } from './acme.ts';
 import { type AddressSettings, addressOptions, addressSettings } from './addresses.ts';
 import { adminHostsOption } from './admin-hosts.ts';
 import { declareCommand } from './command.ts';
@@ -50,7 +51,18 @@ export type BalanceSettings = {
   readonly mostOldWorkers: number;
   /** Undefined where HAProxy is not to be reloaded so that servers reuse connections. */
   readonly reuseIntervalMs: number | undefined;
-  readonly https: { readonly bind: Address; readonly certificates: string; readonly http3: boolean } | undefined;
+  readonly https:
+    | {
+        readonly bind: Address;
+        /** A folder of certificates. */
+        readonly certificates: string | undefined;
+        readonly http3: boolean;
+      }
+    | undefined;
+  /** Where certificates are ordered; undefined: nowhere. */
+  readonly acme: AcmeSettings | undefined;
+  /** The file of the keys that private keys in the registry are sealed with. */
+  readonly sealingKeys: string | undefined;
   /** Whether each request is logged. */
   readonly accessLog: boolean;
   /** Whether routes are compared with the normal form of a path. */
@@ -184,7 +196,7 @@ export const balancerOptions = {
     addressWord,
     'where HAProxy serves its own metrics for Prometheus, at /metrics',
   ),
-  https: optional('HOST:PORT', addressWord, 'where HAProxy serves HTTPS, with HTTP/2; needs --certificates'),
+  https: optional('HOST:PORT', addressWord, 'where HAProxy serves HTTPS, with HTTP/2; needs --certificates or --acme'),
   certificates: optional(
     'FOLDER',
     pathWord,
@@ -196,6 +208,7 @@ export const balancerOptions = {
     'off',
     'serve HTTP/3 on the port of --https as well; needs an HAProxy with QUIC (`haproxy -vv`)',
   ),
+  ...acmeOptions,
   accessLog: defaulted(
     'on|off',
     onOffWord,
@@ -341,6 +354,8 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     haproxy: haproxySettings(values),
     haproxyMetrics,
     https: httpsSettings(values),
+    acme: acmeSettings(values),
+    sealingKeys: values.sealingKeys,
     accessLog: values.accessLog === 'on',
     normalizePaths: values.normalizePaths === 'on',
     trustedProxies: values.trustedProxies,
@@ -360,6 +375,10 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     limits: limitSettings(values),
   };
   const { layout, adminTokenFile, adminHosts } = values;
+  if (layout !== undefined && balance.sealingKeys !== undefined) {
+    const hint = 'leave it out, or leave out --layout';
+    throw new Fault('settings', 'a tree in another layout has no certificates', { where: '--sealing-keys', hint });
+  }
   return { registry, layout, log: logSettings(values), balance, adminTokenFile, adminHosts };
 }
 
@@ -399,25 +418,30 @@ function haproxySettings(values: {
   });
 }
 
-/** HTTPS takes both of its settings. */
+/** HTTPS takes an address and certificates. */
 function httpsSettings({
   https: bind,
   certificates,
+  acme,
+  sealingKeys,
   http3,
 }: {
   readonly https: Address | undefined;
   readonly certificates: string | undefined;
+  readonly acme: string | undefined;
+  readonly sealingKeys: string | undefined;
   readonly http3: 'on' | 'off';
 }): BalanceSettings['https'] {
-  if (bind !== undefined && certificates !== undefined) return { bind, certificates, http3: http3 === 'on' };
-  if (bind !== undefined)
-    throw new Fault('settings', 'HTTPS needs certificates', { where: '--https', hint: 'give --certificates FOLDER' });
-  if (certificates !== undefined)
-    throw new Fault('settings', 'it has no effect without --https', {
-      where: '--certificates',
-      hint: 'give --https HOST:PORT',
-    });
-  return undefined;
+  const given = certificates ?? acme ?? sealingKeys;
+  if (bind !== undefined && given !== undefined) return { bind, certificates, http3: http3 === 'on' };
+  if (bind !== undefined) {
+    const hint = 'give --certificates FOLDER, or --acme URL';
+    throw new Fault('settings', 'HTTPS needs certificates', { where: '--https', hint });
+  }
+  const stray =
+    certificates !== undefined ? '--certificates' : sealingKeys !== undefined ? '--sealing-keys' : undefined;
+  if (acme !== undefined || stray === undefined) return undefined;
+  throw new Fault('settings', 'it has no effect without --https', { where: stray, hint: 'give --https HOST:PORT' });
 }
 
 function parseReuseInterval(text: string): Parsed<number | undefined> {

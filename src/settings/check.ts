@@ -13,7 +13,7 @@ export const checkCommand = declareCommand({
   options: {
     json: onOff('print JSON'),
     withoutHaproxy: onOff(
-      'do not ask HAProxy itself, nor look for the files and folders that settings name, which may not be here',
+      'do not ask HAProxy itself nor DNS, nor look for the files and folders that settings name, which may not be here',
     ),
     listen: onOff(
       'also say which addresses a balancer could not listen on here and now; the balancer that runs on --dir may have them',

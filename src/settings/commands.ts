@@ -1,5 +1,6 @@
 import { applyCommand } from './apply.ts';
 import { balanceCommand } from './balance.ts';
+import { certificatesCommand } from './certificates.ts';
 import { checkCommand } from './check.ts';
 import type { AnyCommand } from './command.ts';
 import { demoCommand } from './demo.ts';
@@ -30,7 +31,7 @@ import { waitCommand } from './wait.ts';
 /** The commands by what they are for, in the order of help, reference and manual. */
 const run = [balanceCommand, registerCommand, filesCommand] as const;
 const preview = [checkCommand, renderCommand, diffCommand] as const;
-const inspect = [statusCommand, explainCommand, eventsCommand] as const;
+const inspect = [statusCommand, explainCommand, eventsCommand, certificatesCommand] as const;
 const deploy = [applyCommand, exportCommand, waitCommand, shiftCommand, pinCommand] as const;
 const operate = [
   policyCommand,

@@ -41,6 +41,10 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
   ],
   explain: [example('explain web/web-1', 'explain the instance web-1 of the service web')],
   events: [example('events --follow', 'show new events as they come')],
+  certificates: [
+    example('certificates', 'show the certificate of each host, and why an order failed'),
+    example('certificates --renew shop.example.com', 'order a new certificate for this host now'),
+  ],
   apply: [
     example('apply declarations', 'write what the files in the folder declare'),
     example('apply --set shop --prune shop.yaml', 'also remove what the set shop declared before'),

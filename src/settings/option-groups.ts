@@ -1,3 +1,4 @@
+import { acmeOptions } from './acme.ts';
 import { addressOptions } from './addresses.ts';
 import { holdingOptions } from './holding.ts';
 import { limitOptions } from './limits.ts';
@@ -16,6 +17,7 @@ const groups: readonly (readonly [heading: string, readonly string[]])[] = [
       ...['maintenancePage', 'errorPages', 'defaultErrorPages', 'serverTls', 'secrets'],
     ],
   ],
+  ['Certificates by ACME:', keys(acmeOptions)],
   ['HAProxy:', ['haproxy', 'haproxyMode', 'checkCommand', 'reloadCommand', 'haproxyTemplates', 'haproxyMetrics']],
   [
     'Reload and stop:',

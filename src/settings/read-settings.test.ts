@@ -37,6 +37,8 @@ describe('without any word, a balancer', () => {
         reuseIntervalMs: 300_000,
         haproxyMetrics: undefined,
         https: undefined,
+        acme: undefined,
+        sealingKeys: undefined,
         accessLog: false,
         normalizePaths: true,
         trustedProxies: [],

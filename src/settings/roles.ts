@@ -11,8 +11,9 @@ export const rolesCommand = declareCommand({
   },
   options: {
     certificates: onOff('create users without a password; etcd takes the user from the client certificate'),
+    acme: onOff('let balancers order certificates (--acme of balance)'),
     json: onOff('print the users and their permissions as JSON'),
     root: registryOptions.root,
   },
-  assemble: ({ certificates, json, root }) => ({ certificates, json, root }),
+  assemble: ({ certificates, acme, json, root }) => ({ certificates, acme, json, root }),
 });

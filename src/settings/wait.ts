@@ -1,5 +1,7 @@
+import { Fault } from '../model/fault.ts';
 import { accepted, quote, rejected } from '../model/parsed.ts';
 import { type Revision, revision } from '../model/revision.ts';
+import { parseHostPattern, rankOf } from '../model/route.ts';
 import { declareCommand } from './command.ts';
 import { logOptions } from './log.ts';
 import { defaulted, onOff, optional } from './option.ts';
@@ -10,6 +12,8 @@ import { durationWord, word } from './words.ts';
 type WaitSettings = {
   readonly goal: 'serves' | 'gone';
   readonly revision: Revision | undefined;
+  /** The host whose certificate is waited for, instead of a service. */
+  readonly certificate: string | undefined;
   readonly timeoutMs: number;
   /** For a program instead of a person. */
   readonly json: boolean;
@@ -17,9 +21,18 @@ type WaitSettings = {
 
 export const waitCommand = declareCommand({
   name: 'wait',
-  summary: 'wait until every live balancer serves a service or an instance',
-  operands: { syntax: '<service[/instance]>', description: 'the service or the instance to wait for' },
+  summary: 'wait until every live balancer serves a service, an instance or a certificate',
+  operands: { syntax: '[service[/instance]]', description: 'the service or the instance to wait for' },
   options: {
+    certificate: optional(
+      'HOST',
+      word((text) => {
+        const parsed = parseHostPattern(text);
+        return parsed.ok && rankOf(text) < 2 ? accepted<string>(text) : rejected(`${quote(text)} is not a host`);
+      }),
+      'wait for the certificate of this host in the registry instead',
+      { flagOnly: true },
+    ),
     gone: onOff('wait until no balancer sends it requests'),
     timeout: defaulted(
       'DURATION',
@@ -41,8 +54,12 @@ export const waitCommand = declareCommand({
     ...logOptions,
   },
   assemble: (values) => {
-    const { gone, revision: least, timeout: timeoutMs, json } = values;
-    const wait: WaitSettings = { goal: gone ? 'gone' : 'serves', revision: least, timeoutMs, json };
+    const { gone, revision: least, timeout: timeoutMs, json, certificate } = values;
+    const stray = gone ? '--gone' : least === undefined ? undefined : '--revision';
+    if (certificate !== undefined && stray !== undefined) {
+      throw new Fault('settings', 'it has no effect with --certificate', { where: stray, hint: 'leave it out' });
+    }
+    const wait: WaitSettings = { goal: gone ? 'gone' : 'serves', revision: least, timeoutMs, json, certificate };
     return { ...registryAndLog(values), wait };
   },
 });

@@ -44,3 +44,15 @@ test('thousands of calls with a time limit may wait for one signal, and leave no
   process.off('warning', onWarning);
   expect(warnings).toEqual([]);
 });
+
+test('a task within a time limit is told when its time is over', async () => {
+  const task = withTimeLimit(20, new AbortController().signal, (limit) => aborts(limit));
+  expect(await task).toMatchObject({ name: 'TimeoutError' });
+});
+
+test('a task that has ended leaves no listener', async () => {
+  const parent = new AbortController();
+  const limit = await withTimeLimit(60_000, parent.signal, async (signal) => signal);
+  expect(getEventListeners(parent.signal, 'abort')).toEqual([]);
+  expect(limit.aborted).toBe(true);
+});

@@ -6,34 +6,29 @@ import { setMaxListeners } from 'node:events';
  */
 export const timeLimit = (ms: number, signal?: AbortSignal): AbortSignal => startLimit(ms, signal).limit;
 
-/** Makes a call with such a signal, which listens to `signal` no longer than the call takes. For calls that are made again and again. */
+/** Makes a call with such a signal. When the call has ended, the signal aborts, and nothing listens to `signal` any more. */
 export async function withTimeLimit<T>(
   ms: number,
   signal: AbortSignal,
   call: (limit: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const { limit, release } = startLimit(ms, signal);
+  const { limit, end } = startLimit(ms, signal);
   try {
     return await call(limit);
   } finally {
-    release();
+    end();
   }
 }
 
 function startLimit(ms: number, signal: AbortSignal | undefined) {
   const controller = new AbortController();
-  const release = () => {
+  const end = (reason?: unknown) => {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
+    controller.abort(reason);
   };
-  const onAbort = () => {
-    release();
-    controller.abort(signal?.reason);
-  };
-  const timer = setTimeout(() => {
-    release();
-    controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'));
-  }, ms);
+  const onAbort = () => end(signal?.reason);
+  const timer = setTimeout(() => end(new DOMException('The operation was aborted due to timeout', 'TimeoutError')), ms);
   timer.unref();
   if (signal?.aborted) onAbort();
   else if (signal !== undefined) {
@@ -41,7 +36,7 @@ function startLimit(ms: number, signal: AbortSignal | undefined) {
     setMaxListeners(0, signal);
     signal.addEventListener('abort', onAbort, { once: true });
   }
-  return { limit: controller.signal, release };
+  return { limit: controller.signal, end };
 }
 
 /**

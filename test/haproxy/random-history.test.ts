@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { signal } from '../../src/haproxy/processes.ts';
 import { parseServerLine } from '../../src/haproxy/server-line.ts';
+import { formatChallenge } from '../../src/model/acme/challenge.ts';
+import { challengeKey } from '../../src/model/acme/keys.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { isNightly } from '../support/nightly.ts';
 import { freePort } from '../support/ports.ts';
@@ -11,6 +13,8 @@ import { until } from '../support/until.ts';
 // Faults by others between changes of the registry, which the balancer has to notice and repair.
 type Act =
   | { readonly kind: 'change'; readonly changes: Readonly<Record<string, string | undefined>> }
+  /** HAProxy serves certificates with these names. */
+  | { readonly kind: 'certificates'; readonly names: readonly string[] }
   | { readonly kind: 'reload-by-another' }
   | { readonly kind: 'worker-killed' }
   /** Another program listens on the port of `tcp.db`, or does not any more. */
@@ -39,10 +43,24 @@ const policy = fc.constantFrom(
   '{"hosts":["x.example.com","*.y.example.com"],"paths":["/a","/b/"]}',
   '{"check":{"kind":"none"}}',
   '{"check":{"kind":"http","path":"/health"}}',
+  '{"hosts":["x.example.com","*.z.example.com"],"https":{"certificate":"auto","redirect":true}}',
   '{"mode":"gopher"}',
   '{"mode":"tcp","port":PORT}',
 );
+const challenge = fc
+  .constantFrom('x.example.com', 'free.example.com')
+  .map((host) => formatChallenge({ host, answer: `t.${'k'.repeat(43)}` }));
+const token = fc.constantFrom('t', 'u', 'not a token');
 const put = fc.oneof(
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(
+        token,
+        fc.option(fc.oneof({ weight: 4, arbitrary: challenge }, { weight: 1, arbitrary: fc.constant('x') })),
+      )
+      .map(([t, c]) => [challengeKey(t), c ?? undefined] as const),
+  },
   { weight: 6, arbitrary: fc.tuple(service, instance, value).map(([s, i, v]) => [`instances/${s}/${i}`, v] as const) },
   { weight: 3, arbitrary: fc.tuple(service, instance).map(([s, i]) => [`instances/${s}/${i}`, undefined] as const) },
   {
@@ -57,13 +75,22 @@ const act: fc.Arbitrary<Act> = fc.oneof(
       .array(put, { minLength: 1, maxLength: 6 })
       .map((puts): Act => ({ kind: 'change', changes: Object.fromEntries(puts) })),
   },
+  {
+    weight: 2,
+    arbitrary: fc
+      .subarray(['x.example.com', '*.example.com', 'a.z.example.com', 'unused.example.org'])
+      .map((names): Act => ({ kind: 'certificates', names })),
+  },
   { weight: 1, arbitrary: fc.constant<Act>({ kind: 'reload-by-another' }) },
   { weight: 1, arbitrary: fc.constant<Act>({ kind: 'worker-killed' }) },
   { weight: 2, arbitrary: fc.constantFrom<Act>({ kind: 'port-taken' }, { kind: 'port-freed' }) },
   {
     weight: 1,
     arbitrary: fc
-      .constantFrom('set server web/i-1 weight 3', 'set server web/i-1 state maint', 'add map ROUTES stray/ web')
+      .constantFrom(
+        ...['set server web/i-1 weight 3', 'set server web/i-1 state maint', 'add map ROUTES stray/ web'],
+        ...['add map ROUTES CERTIFICATE:stray.example.com _acme', 'add map ROUTES stray/ _acme/t.x'],
+      )
       .map((command): Act => ({ kind: 'runtime-command', command })),
   },
 );
@@ -73,7 +100,7 @@ let port: number;
 let taken: Server | undefined;
 beforeAll(async () => {
   port = await freePort();
-  balancer = await startBalancer({ retryMs: 100 });
+  balancer = await startBalancer({ retryMs: 100, baseSettings: { acme: true } });
   balancer.snapshot({});
   await balancer.balancer.start();
 });
@@ -120,6 +147,12 @@ function wanted(): { servers: readonly string[]; routes: readonly string[] } {
   return { servers: servers.sort(), routes: [...served.routes].map((route) => route.join(' ')).sort() };
 }
 
+/** The routes to answers that the challenges of the registry ask for. */
+const answersWanted = (): readonly string[] =>
+  [...balancer.balancer.status().catalog.challenges]
+    .map(([name, one]) => `${one.host}/.well-known/acme-challenge/${name}/ _acme/${one.answer}`)
+    .sort();
+
 async function freed(): Promise<void> {
   await new Promise<void>((resolve) => (taken === undefined ? resolve() : taken.close(() => resolve())));
   taken = undefined;
@@ -133,6 +166,9 @@ async function perform(step: Act): Promise<void> {
           Object.entries(step.changes).map(([key, text]) => [key, text?.replace('PORT', String(port))]),
         ),
       );
+      break;
+    case 'certificates':
+      balancer.balancer.certify(new Set(step.names));
       break;
     case 'port-taken':
       // HAProxy may have it.
@@ -178,6 +214,7 @@ test('after any history HAProxy, the files and the registry say the same', { tim
           const [is, should] = [await actual(), wanted()];
           try {
             expect(is).toEqual(should);
+            expect(is.routes.filter((route) => route.includes(' _acme/'))).toEqual(answersWanted());
             return true;
           } catch (cause) {
             throw new Error(`HAProxy differs: ${JSON.stringify({ is, should })}`, { cause });

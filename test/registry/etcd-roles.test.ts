@@ -25,13 +25,14 @@ async function start() {
     'operator',
     'reader',
   ]);
-  expect(code).toBe(0);
+  const acme = await runPointsman(['roles', '--acme', 'balancer/b2']);
+  expect([code, acme.code]).toEqual([0, 0]);
   // `pointsman roles … | sh`; the passwords were chosen before.
-  for (const role of ['register-web', 'balancer-b1', 'apply-shop', 'operator', 'reader']) {
+  for (const role of ['register-web', 'balancer-b1', 'balancer-b2', 'apply-shop', 'operator', 'reader']) {
     await writeFile(join(dir, `pointsman-${role}.password`), `${password}\n`, { mode: 0o600 });
   }
   const env = { ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: etcd.endpoints.join() };
-  const piped = await execa('sh', ['-e'], { input: stdout.join('\n'), cwd: dir, env });
+  const piped = await execa('sh', ['-e'], { input: [...stdout, ...acme.stdout].join('\n'), cwd: dir, env });
   expect(piped.stderr).toBe('');
   await etcd.ctl('user', 'add', 'root:secret');
   await etcd.ctl('user', 'grant-role', 'root', 'root').catch(() => undefined);
@@ -65,6 +66,12 @@ const keys = [
   'keys/x',
   'sets/shop/1',
   'sets/shop2/1',
+  'acme/account',
+  'acme/leader',
+  'acme/orders/shop.example.com',
+  'acme/renewals/shop.example.com',
+  'certificates/shop.example.com',
+  'challenges/token',
 ];
 const prefixes = ['', 'instances/', 'instances/web/', 'balancers/', 'services/web', 'overrides/'];
 
@@ -103,6 +110,8 @@ describe('the users that `pointsman roles` makes', () => {
       'waits/x',
       'sets/shop/1',
       'sets/shop2/1',
+      'acme/renewals/shop.example.com',
+      'certificates/shop.example.com',
     ];
     expect(await may('register-web')).toEqual({
       puts: registers,
@@ -111,6 +120,8 @@ describe('the users that `pointsman roles` makes', () => {
     });
     const acknowledges = ['balancers/b1', 'balancers/b1:0a1b2c3d'];
     expect(await may('balancer-b1')).toEqual({ puts: acknowledges, deletes: acknowledges, reads: prefixes });
+    const orders = keys.filter((key) => /^(acme|certificates|challenges)\//.test(key));
+    expect(await may('balancer-b2')).toEqual({ puts: orders, deletes: orders, reads: prefixes });
     expect(await may('operator')).toEqual({ puts: operates, deletes: operates, reads: prefixes });
     const applies = ['services/web', 'keys/x', 'sets/shop/1'];
     expect(await may('apply-shop')).toEqual({ puts: applies, deletes: applies, reads: prefixes.slice(1) });

@@ -6,6 +6,9 @@ const parts: Readonly<Record<string, string>> = {
   MAP: '/[A-Za-z0-9._/-]+/auth\\.map',
   POLICY: 'policy-[0-9a-f]{32}',
   NUMBER: '[0-9]{1,4}',
+  MS: '[0-9]{1,8}',
+  ALLOW: '(?:deny|allow)',
+  BY: '[a-z]+',
   ALGORITHM: '(?:RS|ES|PS|HS)(?:256|384|512)',
   CLAIM: '[A-Za-z_][A-Za-z0-9_.-]*(?:\\[[0-9]{1,2}\\])?',
   TEXTS: `${texts}(?: ${texts})*`,
@@ -18,6 +21,9 @@ const parts: Readonly<Record<string, string>> = {
   DECODED: '(?:,ub64dec)?',
   UNLESS_KNOWN: '(?: if !\\{ var\\(txn\\.jwt_ok\\) -m found \\})?',
   CLAIM_NAME: '[A-Za-z_][A-Za-z0-9_-]*',
+  WORD: '[A-Za-z0-9._:/[\\]@+,*=~-]+',
+  LIST: '[A-Za-z0-9,_-]+',
+  SPELLINGS: '\\^\\((?:[a-z0-9|]|\\[\\^a-z0-9\\])+\\)\\$',
   ANSWER:
     'http-request return status (?:400|401|403|503) content-type text/plain(?: hdr Cache-Control no-store)?(?: hdr WWW-Authenticate Bearer(?:\\\\ error=\\\\"invalid_token\\\\")?)? string "[a-zA-Z ]+\\\\n"',
 };
@@ -96,8 +102,17 @@ http-request set-var(txn.jwt_text) var(txn.jwt_claim),concat(),hex if !{ var(txn
 http-request set-header <HEADER> %[var(txn.jwt_claim)] if { var(txn.jwt_claim) -m found }
 `;
 
+const forwardForms = `
+http-request return status 508 content-type text/plain string "the service that is asked about this request asks another service itself\\n" if { fe_name _forward-auth }
+http-request del-header <SPELLINGS> -m reg
+.if feature(LUA) && defined(POINTSMAN_FORWARD_AUTH)
+http-request lua.pointsman_forward_auth <FILE> <WORD> <MS> <ALLOW> <MS> <BY> <LIST> <LIST>
+http-request return status 503 content-type text/plain hdr Retry-After 5 hdr Cache-Control no-store string "this request could not be authenticated\\n" unless { var(txn.authenticated) -m bool }
+http-response lua.pointsman_auth_cookies if { var(txn.auth_cookies) -m found }
+`;
+
 /** Forms of the lines that `auth` of a policy may make. */
-export const authLines: readonly RegExp[] = `${forms.trim()}${certificateForms}`
+export const authLines: readonly RegExp[] = `${forms.trim()}${certificateForms}${forwardForms.trimStart()}`
   .trim()
   .split('\n')
   .map((form) => {

@@ -44,7 +44,7 @@ export type TestBalancerOptions = {
   baseSettings?: Partial<
     Pick<
       BaseSettings,
-      'normalizePaths' | 'trustedProxies' | 'proxyProtocol' | 'accessLog' | 'hardStopAfterMs' | 'https'
+      'normalizePaths' | 'trustedProxies' | 'proxyProtocol' | 'accessLog' | 'hardStopAfterMs' | 'https' | 'acme'
     >
   >;
   serverTls?: string;

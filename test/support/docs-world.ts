@@ -59,7 +59,7 @@ export async function openWorld() {
     await mkdir(dirname(path(name)), { recursive: true });
     await writeFile(path(name), text);
   };
-  const places: readonly (readonly [RegExp, string])[] = [
+  const places: (readonly [RegExp | string, string])[] = [
     [/etcd:\/\/[\d.:,]+/g, scenario.location],
     [/\/etc\//g, `${scenario.dir}/etc/`],
     [/\/srv\//g, `${scenario.dir}/srv/`],
@@ -75,6 +75,7 @@ export async function openWorld() {
     [/--every 30s/g, '--every 1s'],
     [/\bSERVICE\b/g, 'web'],
     [/\bINSTANCE\b/g, 'web-1'],
+    [/--renew HOST\b/g, '--renew shop.example.com'],
   ];
   const here = (text: string) => places.reduce((now, [from, to]) => now.replaceAll(from, to), text);
   await mkdir(path('bin'));
@@ -108,6 +109,8 @@ export async function openWorld() {
     path,
     write,
     here,
+    /** What a page shows is something else here. */
+    replace: (shown: string, by: string) => void places.push([shown, by]),
     end,
     put: (key: string, value: string) => etcd.ctl('put', `/pointsman/${key}`, value),
     async run(command: string): Promise<void> {

@@ -39,7 +39,11 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   strip: fc.constantFrom<unknown>(true, false, 'true'),
   priority: fc.constantFrom<unknown>(0, -5, '5'),
   maintenance: fc.constantFrom<unknown>(true, false, 'yes'),
-  https: fc.constantFrom<unknown>('redirect', 'optional', 'redirect ', { redirect: 8443 }, { redirect: '443' }),
+  https: fc.constantFrom<unknown>(
+    ...['redirect', 'optional', 'redirect ', { redirect: 8443 }, { redirect: '443' }, { redirect: true }, {}],
+    ...[{ certificate: 'auto' }, { certificate: 'auto', redirect: true }, { certificate: 'auto', redirect: 8443 }],
+    ...[{ certificate: 'auto ', redirect: true }, { certificate: true }],
+  ),
   sni: fc.array(fc.oneof(fc.constantFrom('s.example', '*.t.example', '*', 's.*'), hostileText), { maxLength: 3 }),
   alpn: fc.array(fc.oneof(fc.constantFrom('h2', 'acme-tls/1'), hostileText), { maxLength: 2 }),
   routes: fc.array(
@@ -286,6 +290,16 @@ const hostileKey = fc.oneof(
   fc.tuple(area, service, instance, hostileText).map((parts) => parts.join('/')),
 );
 
+const decentChallenge = fc
+  .record({
+    host: fc.oneof(fc.constantFrom('x.example', 'good', '*', 'A.example'), hostileText),
+    answer: fc.oneof(
+      fc.constantFrom('t', 'u/v').map((t) => `${t}.${'k'.repeat(43)}`),
+      hostileText,
+    ),
+  })
+  .map((record) => JSON.stringify(record));
+
 /** Entries to put: most are invalid, and some are valid, so that all ways into HAProxy are used. */
 export const entry = (ports: readonly number[]) => {
   const value = fc.oneof(
@@ -324,6 +338,13 @@ export const entry = (ports: readonly number[]) => {
       arbitrary: fc.tuple(
         fc.oneof(service, fc.constant('*')).map((s) => `claims/${s}`),
         fc.oneof(hostileJson, decentClaim, spoilt(decentClaim)),
+      ),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(
+        fc.oneof(fc.constantFrom('t', 'u'), hostileText).map((t) => `challenges/${t}`),
+        fc.oneof(hostileJson, decentChallenge, spoilt(decentChallenge)),
       ),
     },
     {

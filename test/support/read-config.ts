@@ -34,6 +34,7 @@ const word = '[A-Za-z0-9._:/[\\]@+,*=~-]+';
 export const serverKeywords = [
   '(?: id [0-9]{1,10})?',
   `(?: check inter ${ms} rise [0-9]+ fall [0-9]+(?: port ${port})?(?: check-ssl)?(?: check-send-proxy)?)?`,
+  '(?: observe layer[47] error-limit [0-9]+ on-error mark-down)?',
   `(?: slowstart ${ms})?(?: maxconn [0-9]+)?(?: maxqueue [0-9]+)?`,
   '(?: proto h2(?: check-proto h2)?)?',
   `(?: ssl (?:verify none|verify required ca-file ${pem})(?: crt ${pem})?(?: sni str\\((${name})\\) verifyhost \\S+ check-sni \\S+)?(?: alpn h2(?: check-alpn h2)?)?)?`,
@@ -41,6 +42,26 @@ export const serverKeywords = [
 ].join('');
 
 const line = (text: string) => new RegExp(`^ {4}${text}$`);
+
+/** The lines of a policy whose redirect waits for a certificate. */
+const withoutTls = '\\{ var\\(txn.tls_host\\) -m found \\}';
+const map = '/[A-Za-z0-9._/-]+';
+const secure =
+  '\\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\} \\|\\| \\{ ssl_fc \\} !\\{ req.hdr\\(X-Forwarded-Proto\\) -i http \\}';
+const certificateLines: readonly RegExp[] = [
+  line(
+    `http-request set-var\\(txn.tls_host\\) req.fhdr\\(host\\),host_only,lower,regsub\\(\\\\\\.\\$,\\) unless ${secure}`,
+  ),
+  line(
+    `http-request set-var\\(txn.tls_host\\) str\\(${hostName}\\) if ${withoutTls} \\{ var\\(txn.moved\\) -m found \\}`,
+  ),
+  line(
+    `http-request set-var\\(txn.certified\\) str\\(CERTIFICATE:\\),concat\\(,txn.tls_host\\),map_str\\(${map}\\) if ${withoutTls}`,
+  ),
+  line(
+    `http-request set-var\\(txn.certified\\) var\\(txn.tls_host\\),regsub\\(\\^\\[\\^\\.\\]\\*,CERTIFICATE:\\*\\),map_str\\(${map}\\) if ${withoutTls} !\\{ var\\(txn.certified\\) -m found \\}`,
+  ),
+];
 const serverLine = line(
   `server (${id}) ${target} weight [0-9]{1,3}${serverKeywords}(?: init-addr last,libc,none)?(?: disabled)?(?: check-sni ${word})?`,
 );
@@ -152,19 +173,24 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       ...limitLines,
       line('http-request set-var\\(txn.origin\\) path'),
       line(`http-request replace-path ${escaped} ${format}`),
+      line('http-request replace-path \\^//\\+\\(\\.\\*\\)\\$ /\\\\\\\\1 if \\{ path -m beg // \\}'),
+      line(
+        'http-request return status 414 content-type text/plain string "the path of this request is too long\\\\n" if \\{ path,length gt 2048 \\}',
+      ),
       line('http-request set-var\\(txn.moved\\) bool\\(true\\) unless \\{ path,strcmp\\(txn.origin\\) eq 0 \\}'),
       line(
         `http-request set-var\\(txn.moved\\) bool\\(true\\) unless \\{ req.hdr\\(host\\),host_only -m str -i ${hostName} \\}`,
       ),
       line(
-        `http-request redirect location https?://(?:${hostName}(?::${port})?|%\\[req.hdr\\(host\\)(?:,host_only)?\\](?::${port})?)%\\[pathq\\] code 30[12378] if \\{ var\\(txn.moved\\) -m found \\}(?: \\{ ssl_fc \\} \\|\\| \\{ var\\(txn.moved\\) -m found \\} \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\})?`,
+        `http-request redirect location https?://(?:${hostName}(?::${port})?|%\\[req.hdr\\(host\\)(?:,host_only)?\\](?::${port})?)%\\[pathq\\] code 30[12378] if \\{ var\\(txn.moved\\) -m found \\}(?: \\{ var\\(txn.certified\\) -m found \\}| \\{ ssl_fc \\} \\|\\| \\{ var\\(txn.moved\\) -m found \\} \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\})?`,
       ),
       line(
         'http-request return status 400 content-type text/plain string "the path of this request is not valid\\\\n" if \\{ path -m reg /\\\\\\.\\\\\\.\\?\\(/\\|;\\|\\$\\) \\}',
       ),
       line(
-        'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 unless \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\} \\|\\| \\{ ssl_fc \\} !\\{ req.hdr\\(X-Forwarded-Proto\\) -i http \\}',
+        `http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 (?:if \\{ var\\(txn.certified\\) -m found \\}|unless ${secure})`,
       ),
+      ...certificateLines,
       line('\\.if version_atleast\\(2.9\\)'),
       line(`http-request set-timeout client ${ms}`),
       line('\\.endif'),

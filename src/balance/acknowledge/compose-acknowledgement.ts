@@ -13,6 +13,8 @@ export type AcknowledgementSources = {
   readonly unproven: () => Acknowledgement['unproven'];
   /** Instances that the registry lost and the guard keeps. */
   readonly guarded: () => readonly Refusal[];
+  /** Certificates of the registry that HAProxy does not serve. */
+  readonly certificates: () => readonly Refusal[];
   /** Held entries. There may be many. */
   readonly heldEntries: () => readonly Refusal[];
 };
@@ -25,12 +27,18 @@ export function acknowledgementComposer(
   let sorted = emptyCatalog.rejected;
   let rejected: readonly Refusal[] = [];
   return ({ revision, cluster }, { catalog, shortfall }) => {
-    const { owner, about, config, draining, unproven, guarded, heldEntries } = sources;
+    const { owner, about, config, draining, unproven, guarded, certificates, heldEntries } = sources;
     if (catalog.rejected !== sorted) {
       sorted = catalog.rejected;
       rejected = newestRejected(catalog);
     }
-    const { refusals, untold } = listFairly([...shortfall.unserved, ...guarded(), ...rejected, ...heldEntries()]);
+    const { refusals, untold } = listFairly([
+      ...shortfall.unserved,
+      ...guarded(),
+      ...certificates(),
+      ...rejected,
+      ...heldEntries(),
+    ]);
     // The catalog itself does not remember all of these.
     const forgotten = forgottenServices(catalog).map((service) => [service, (untold.get(service) ?? 0) + 1] as const);
     return {

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import type { Refusal } from '../../fleet/acknowledgement.ts';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
 import { askWorker } from '../../haproxy/master.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
@@ -26,6 +27,8 @@ export type FleetMemberParts = Pick<
   readonly unproven: Pick<UnprovenServers, 'names'>;
   readonly heldEntries: Pick<HeldEntries, 'refusals'>;
   readonly templates: () => Templates;
+  /** Certificates of the registry that HAProxy does not serve. */
+  readonly certificates: () => readonly Refusal[];
   readonly admin: Address;
   readonly hostname: string;
   readonly version: string;
@@ -70,6 +73,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
           reason: 'lost together with many others, and guarded',
         })),
       ),
+    certificates: parts.certificates,
     heldEntries: () => parts.heldEntries.refusals(),
   });
   return acknowledging;

@@ -35,7 +35,7 @@ export type HeldEntriesParts = LogAndClock & {
   readonly onChange: (more: boolean) => void;
 };
 
-const areas = ['instances', 'services', 'overrides', 'claims', 'keys'] as const;
+const areas = ['instances', 'services', 'overrides', 'claims', 'keys', 'certificates'] as const;
 
 type InstancesHeld = {
   readonly of: Holding['held'];
@@ -84,11 +84,11 @@ export class HeldEntries {
     return this.holder.preview(leanEvent(event, this.#parts.reject));
   }
 
-  /** The free values, held ones included. */
-  values(): readonly Entry[] {
+  /** The entries of these areas, held ones included. */
+  entriesOf(some: readonly string[]): readonly Entry[] {
     return this.holder.entries
       .valueSeq()
-      .filter(({ key }) => areaOfKey(key) === 'keys')
+      .filter(({ key }) => some.includes(areaOfKey(key)))
       .toArray();
   }
 

@@ -10,6 +10,7 @@ import { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describeStep } from '../../haproxy/step.ts';
 import { allDirty } from '../../model/dirty-set.ts';
 import type { BaseSettings } from '../../render/base-view.ts';
+import { certifiedIn } from '../../render/certificate-keys.ts';
 import type { Conflict } from '../../render/conflict.ts';
 import {
   configWriter,
@@ -90,7 +91,8 @@ export function preview(
   baseSettings: BaseSettings,
 ): Promise<Preview> {
   const before = served ?? nothingRendered;
-  const { requested } = effectiveCatalog(overridden, { ...stages, quarantine });
+  const catalog = { ...overridden, certified: certifiedIn(before.routes) };
+  const { requested } = effectiveCatalog(catalog, { ...stages, quarantine });
   return previewRequested(requested, {
     quarantine: review(quarantine, requested).quarantine,
     permitted: stages.permitted,

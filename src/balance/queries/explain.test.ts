@@ -35,6 +35,7 @@ const served: Look = {
   unservedPort: undefined,
   routes: ['web/'],
   conflicts: [],
+  waitingHosts: [],
   traffic: {
     status: 'UP',
     check: 'L4OK',
@@ -63,6 +64,18 @@ test('an instance that is served has nothing bad about it, and each stage is tol
     'health good',
     'routes good',
     'requests good',
+  ]);
+});
+
+test('a host whose redirect waits for a certificate is named', () => {
+  const { verdict, findings } = explain({ ...served, waitingHosts: ['shop.example.com', 'www.example.com'] });
+  expect(verdict).toBe('served');
+  expect(findings.filter(({ stage }) => stage === 'https')).toEqual([
+    {
+      stage: 'https',
+      state: 'note',
+      says: 'the redirect to HTTPS waits for a certificate of shop.example.com, www.example.com; HTTP is served meanwhile',
+    },
   ]);
 });
 

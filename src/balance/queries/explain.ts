@@ -50,6 +50,8 @@ export type Look = {
   readonly unservedPort: number | undefined;
   readonly routes: readonly string[];
   readonly conflicts: readonly Conflict[];
+  /** The hosts whose redirect to HTTPS waits for a certificate. */
+  readonly waitingHosts: readonly string[];
   readonly traffic: ServerTraffic | undefined;
 };
 
@@ -67,6 +69,7 @@ type Stage =
   | 'haproxy'
   | 'health'
   | 'routes'
+  | 'https'
   | 'limit'
   | 'conflict'
   | 'requests';
@@ -90,6 +93,7 @@ export function explain(look: Look): Explanation {
     ...ofEjection(look),
     ...ofConfiguration(look),
     ...ofConflicts(look),
+    ...ofCertificates(look),
     ...ofHaproxy(look),
   ];
   const obstacle = findings.find(({ state }) => state === 'bad');
@@ -229,6 +233,13 @@ function* ofConflicts({ service, routes, conflicts }: Look): Generator<Finding> 
   }
   const more = conflicts.length - mostConflicts;
   if (more > 0) yield { stage: 'conflict', state: 'note', says: `and ${more} more` };
+}
+
+function* ofCertificates({ waitingHosts: hosts }: Look): Generator<Finding> {
+  if (hosts.length === 0) return;
+  const more = hosts.length > 3 ? ` and ${hosts.length - 3} more` : '';
+  const says = `the redirect to HTTPS waits for a certificate of ${hosts.slice(0, 3).join(', ')}${more}; HTTP is served meanwhile`;
+  yield { stage: 'https', state: 'note', says };
 }
 
 function* ofHaproxy({ traffic, instance, routes, checkPace, fleetLimit }: Look): Generator<Finding> {

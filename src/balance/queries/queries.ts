@@ -14,8 +14,10 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { byWhom, effectName, type Override } from '../../model/override.ts';
 import { type Auth, secretFileOf } from '../../model/policy/auth.ts';
 import { type Canary, describeCanary } from '../../model/policy/canary.ts';
-import { isChoiceOnly, isRouteKey, serviceOfTarget } from '../../model/route-target.ts';
+import { isChallengeTarget, isChoiceOnly, isRouteKey, serviceOfTarget } from '../../model/route-target.ts';
+import type { AskingHosts } from '../../operate/certificate-list.ts';
 import type { Registry } from '../../registry/registry.ts';
+import { hostsWithoutCertificate } from '../../render/certificate-hosts.ts';
 import { describePace } from '../../render/check-pace.ts';
 import { type Conflict, conflictsWith, describeConflict } from '../../render/conflict.ts';
 import { describeRoute } from '../../render/matched-routes.ts';
@@ -28,6 +30,7 @@ import type { HeldEntries } from '../guard/held-entries.ts';
 import type { HistoryView, TrafficHistory } from '../history/traffic-history.ts';
 import { shownService } from '../pipeline/effective-catalog.ts';
 import type { Balancer } from '../reconcile/balancer.ts';
+import { type CertificatesView, readCertificates } from './certificates-view.ts';
 import { type Explanation, explain, type Look } from './explain.ts';
 import { type FleetMember, readFleet } from './fleet-members.ts';
 import { downIn, lookedAt, type NotServed, refusedOf, takenOutOf } from './not-served.ts';
@@ -46,6 +49,8 @@ export type BalanceQueriesParts = {
   readonly secretProblem: (file: string) => string | undefined;
   /** Why certificates of clients let nobody in to this service; undefined: no reason is known. */
   readonly certificateProblem: (service: string) => string | undefined;
+  /** The hosts that ask for certificates, and the certificates of the folder; undefined: none are ordered. */
+  readonly askingHosts: () => AskingHosts | undefined;
   /** The open requests of the instances that drain, by `service/instance`, where the balancer counts them. */
   readonly openRequests: () => ReadonlyMap<string, OpenRequests>;
   /** The part of this balancer in rate limits of the fleet, for people. */
@@ -72,6 +77,7 @@ export class BalanceQueries {
   readonly #parts: BalanceQueriesParts;
   #fleet: { readonly at: number; readonly members: Promise<readonly FleetMember[]> } | undefined;
   #notServed: { readonly at: number; readonly list: Promise<NotServed> } | undefined;
+  #certificates: { readonly at: number; readonly view: Promise<CertificatesView> } | undefined;
 
   constructor(parts: BalanceQueriesParts) {
     this.#parts = parts;
@@ -84,6 +90,15 @@ export class BalanceQueries {
     if (this.#fleet === undefined || now() - this.#fleet.at > askedEveryMs)
       this.#fleet = { at: now(), members: readFleet(registry).catch(() => []) };
     return this.#fleet.members;
+  }
+
+  /** The certificates of all hosts: ordered ones, those of the folder, and those that are not there yet. */
+  certificates(): Promise<CertificatesView> {
+    const { registry, askingHosts, now, wall } = this.#parts;
+    if (this.#certificates === undefined || now() - this.#certificates.at > askedEveryMs) {
+      this.#certificates = { at: now(), view: readCertificates(registry, askingHosts(), wall().getTime()) };
+    }
+    return this.#certificates.view;
   }
 
   async services(): Promise<readonly ServiceView[]> {
@@ -222,6 +237,7 @@ export class BalanceQueries {
       unservedPort: servedPolicy?.port === whole?.policy.port ? undefined : whole?.policy.port,
       routes: this.#routes().get(service) ?? [],
       conflicts: this.#conflictsWith(service),
+      waitingHosts: whole === undefined ? [] : hostsWithoutCertificate(whole, catalog),
       traffic: servers?.get(id),
     });
   }
@@ -264,7 +280,7 @@ export class BalanceQueries {
   #routes(): ReadonlyMap<ServiceName, readonly string[]> {
     const routes = new Map<ServiceName, string[]>();
     for (const [route, target] of this.#parts.balancer.status().served.routes) {
-      if (!isRouteKey(route) || isChoiceOnly(target)) continue;
+      if (!isRouteKey(route) || isChoiceOnly(target) || isChallengeTarget(target)) continue;
       const service = serviceOfTarget(target);
       const known = routes.get(service);
       const shown = describeRoute(route, target);

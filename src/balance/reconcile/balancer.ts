@@ -4,6 +4,7 @@ import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { OverrideTarget } from '../../model/override.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
+import { certifiedIn } from '../../render/certificate-keys.ts';
 import { leavingTemplates } from '../../render/leaving-templates.ts';
 import type { Templates } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
@@ -120,6 +121,11 @@ export class Balancer {
     this.#own.publishing.onFolded(this.#own.intake.offer(event));
   }
 
+  /** HAProxy serves certificates with these names (`shop.example.com`, `*.example.com`) now: redirects that wait for one follow. */
+  certify(names: ReadonlySet<string>): void {
+    this.#own.publishing.onFolded(this.#own.intake.certify(names));
+  }
+
   /** The time of these overrides is up. */
   endOverrides(targets: readonly OverrideTarget[]): void {
     this.#own.publishing.onFolded(this.#own.intake.endOverrides(targets));
@@ -150,6 +156,7 @@ export class Balancer {
     await locating.lookups.resolved(firstNamesMs);
     await quarantining.load(this.#preloaded);
     const before = lastGood ?? nothingRendered;
+    if (intake.catalog.certified.isEmpty()) intake.certify(new Set(certifiedIn(before.routes)));
     rendering.begin(before);
     rendering.render(new Map(), rendering.requested(intake.catalog), before);
     const found = await haproxy.findRunning(lastGood !== undefined);

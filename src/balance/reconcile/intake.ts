@@ -2,6 +2,7 @@ import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.t
 import { endOverrides, foldEvent } from '../../catalog/fold-event.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { OverrideTarget } from '../../model/override.ts';
+import { acmeService } from '../../model/route-target.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
 import type { BalancerParts } from './balancer-parts.ts';
 import type { Progress } from './progress.ts';
@@ -30,7 +31,7 @@ export class Intake {
 
   /** Replaces the empty catalog by one from disk. */
   adopt(catalog: Catalog): void {
-    this.#catalog = this.#parts.overriding.adopt(catalog);
+    this.#catalog = { ...this.#parts.overriding.adopt(catalog), certified: this.#catalog.certified };
   }
 
   /** Returns whether the event made something dirty. */
@@ -39,6 +40,16 @@ export class Intake {
   }
   endOverrides(targets: readonly OverrideTarget[]): boolean {
     return this.#onFolded(endOverrides(this.#catalog, targets), true);
+  }
+
+  /** HAProxy serves certificates with these names. Returns whether that made something dirty. */
+  certify(names: ReadonlySet<string>): boolean {
+    const { certified: before } = this.#catalog;
+    const certified = before.intersect(names).union(names);
+    if (certified.size === before.size && certified.isSubset(before)) return false;
+    this.#catalog = { ...this.#catalog, certified };
+    this.dirty.service(acmeService);
+    return true;
   }
 
   #onFolded(fold: Folded, live: boolean): boolean {

@@ -8,7 +8,7 @@ import { describeStep, type Step } from '../../haproxy/step.ts';
 import { touchedBy } from '../../haproxy/turns.ts';
 import { allDirty, type DirtySet, DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import { serviceOfTarget } from '../../model/route-target.ts';
+import { acmeService, serviceOfTarget } from '../../model/route-target.ts';
 import { withPaced } from '../../render/check-pace.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { deferred } from '../../waiting/deferred.ts';
@@ -26,6 +26,7 @@ import type { Reloading } from './reloading.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 import { Slices } from './slices.ts';
+import { unanswered } from './unanswered.ts';
 import { unasked } from './unasked.ts';
 import { Unauthenticated } from './unauthenticated.ts';
 import { unmatched } from './unmatched.ts';
@@ -33,7 +34,7 @@ import { unservedKeys } from './unserved-keys.ts';
 
 type ReconcilerParts = Pick<
   BalancerParts,
-  'link' | 'files' | 'quarantining' | 'firstChecks' | 'states' | 'secretProblem' | 'now'
+  'link' | 'files' | 'quarantining' | 'firstChecks' | 'states' | 'secretProblem' | 'baseSettings' | 'now'
 > & {
   readonly intake: Intake;
   readonly rendering: Rendering;
@@ -91,8 +92,9 @@ export class Reconciler {
 
   /** Has all services planned again, those of the catalog and those that HAProxy serves. */
   markAllDirty(): void {
-    const { intake, running } = this.#parts;
-    const all = allDirty([...running.served.backends.keys(), ...intake.catalog.services.keys()]);
+    const { intake, running, baseSettings } = this.#parts;
+    const own = baseSettings.acme === true ? [acmeService] : [];
+    const all = allDirty([...running.served.backends.keys(), ...intake.catalog.services.keys(), ...own]);
     intake.dirty.add(all);
     // No round follows: HAProxy has all of the empty catalog.
     if (all.size === 0) this.#applied = intake.catalog;
@@ -197,8 +199,8 @@ export class Reconciler {
 
   /** Announces which revision HAProxy serves, unless a reload comes first. Returns whether it did. */
   publish(): boolean {
-    const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress, secretProblem } =
-      this.#parts;
+    const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress } = this.#parts;
+    const { secretProblem, baseSettings } = this.#parts;
     const { workerPid } = link;
     if (this.#applied === undefined || workerPid === undefined) return false;
     // HAProxy may not have yet what the round rendered. The balancer publishes after the round.
@@ -229,6 +231,7 @@ export class Reconciler {
       ...this.#unauthenticated.refusals(secretProblem),
       // Needs Lua, too.
       ...unmatched(this.#applied, rendering.templates, link.canPause),
+      ...unanswered(this.#applied, running.served, rendering.templates, baseSettings, obstacle ?? unfinishedReason),
     ];
     const { unrouted, conflictsByService: conflicts } = rejections;
     this.observer?.onServed(this.#applied, { unserved, unrouted, conflicts }, workerPid);

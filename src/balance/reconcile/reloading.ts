@@ -1,6 +1,6 @@
 import { type DirtySet, DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
-import { isStateKey, serviceOfState, serviceOfTarget } from '../../model/route-target.ts';
+import { acmeService, isStateKey, serviceOfState, serviceOfTarget } from '../../model/route-target.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { sameSection } from '../../render/template.ts';
 import type { RefusedBuild } from '../quarantine/candidates.ts';
@@ -114,7 +114,7 @@ function withCommanded(checked: Rendered, served: Rendered, desired: Rendered, d
         return one !== undefined && other !== undefined && sameSection(one.section, other.section);
       };
       for (const [route, target] of served.routes) {
-        const leads = isStateKey(route) || isSame(serviceOfTarget(target));
+        const leads = isStateKey(route) || serviceOfTarget(target) === acmeService || isSame(serviceOfTarget(target));
         if (desired.routes.get(route) === target && leads) all.set(route, target);
       }
       for (const route of checked.routes.keys()) {

@@ -94,6 +94,7 @@ function wireRounds(parts: BalancerParts) {
   const reconciler = new Reconciler({
     ...{ link, files, quarantining, intake, rendering, running, reloads, reloading, rejections },
     ...{ pacing, firstChecks, states, progress, secretProblem, now },
+    baseSettings: parts.baseSettings,
     othersDue: () => loop.isDueBeside(unfinishedTask),
   });
   return {

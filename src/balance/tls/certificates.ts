@@ -1,12 +1,15 @@
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
+import type { Refusal } from '../../fleet/acknowledgement.ts';
 import { LinkedWatch } from '../../fs/linked-watch.ts';
-import { type CertificateChange, serveCertificates } from '../../haproxy/certificate-store.ts';
 import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
 import type { MakeMetric } from '../../metrics/make-metric.ts';
-import type { Certificate } from '../../model/certificate.ts';
+import { certificateKey } from '../../model/acme/keys.ts';
 import { describe, Fault } from '../../model/fault.ts';
+import type { Entry } from '../../registry/registry.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
 import { CertificateFolder, type CertificateFolderParts } from './certificate-folder.ts';
+import type { StoredCertificates } from './stored-certificates.ts';
+import { namesOf, WorkerCertificates, type WorkerCertificatesParts } from './worker-certificates.ts';
 
 export const certificateMetrics = ({ gauge }: MakeMetric) => ({
   certificateExpiry: gauge(
@@ -14,96 +17,156 @@ export const certificateMetrics = ({ gauge }: MakeMetric) => ({
     'Expiry of a served certificate, in seconds since 1970.',
     ['certificate'],
   ),
-  certificatesRefused: gauge('certificates_refused', 'Unusable files of --certificates.'),
+  certificateLifetime: gauge(
+    'certificate_lifetime_seconds',
+    'Time from the beginning to the expiry of a served certificate.',
+    ['certificate'],
+  ),
+  certificatesRefused: gauge(
+    'certificates_refused',
+    'Certificates that cannot be used: files of --certificates, and entries of the registry.',
+  ),
 });
 
-export type CertificatesParts = CertificateFolderParts & {
-  readonly metrics: ReturnType<typeof certificateMetrics>;
-  /** The certificates changed: call `serve`. */
-  readonly onChange: () => void;
-  /** HAProxy has to load this file itself. */
-  readonly onReload: (file: string) => void;
-  /** A worker serves other certificates than pointsman gave it. */
-  readonly onDrift: (differences: readonly string[]) => void;
-};
+export type CertificatesParts = CertificateFolderParts &
+  WorkerCertificatesParts & {
+    readonly metrics: ReturnType<typeof certificateMetrics>;
+    /** The certificates changed: call `serve`. */
+    readonly onChange: () => void;
+  };
+
+/** The certificates of the registry that this balancer does not serve. `certificates`: undefined where it serves no HTTPS. */
+export const refusedCertificates = (
+  stored: StoredCertificates,
+  certificates: Certificates | undefined,
+): readonly Refusal[] =>
+  certificates?.refusals(stored.entries) ??
+  [...stored.entries.values()].map(({ key }) => ({
+    ...{ key, reason: 'this balancer serves no HTTPS: start it with --https', absent: true, final: true },
+  }));
+
 export type CertificateStatus = {
   readonly name: string;
   readonly names: readonly string[];
+  readonly notBefore: string;
   readonly notAfter: string;
+  /** `registry`: a certificate that pointsman ordered, or that an operator wrote to `certificates/<host>`. */
+  readonly source: 'folder' | 'registry';
 };
 
 const rescanMs = 60_000;
+/** A full disk may have room later. */
+const retryMs = 5000;
 
 /** The certificates that HAProxy serves: pointsman follows a folder, and gives each change to the worker. */
 export class Certificates {
   readonly #parts: CertificatesParts;
   readonly folder: CertificateFolder;
-  /** The last worker that got certificates, and which. */
-  #served: { readonly workerPid: number; readonly wanted: ReadonlyMap<string, Certificate> } | undefined;
-  /** By file, the PEM text that workers have: a worker that starts later has read it from disk. */
-  readonly #given = new Map<string, string>();
-  /** By file, the PEM text that a reload was needed for: the same text causes only one reload. */
-  readonly #reloaded = new Map<string, string>();
-  /** By file, why the worker does not serve it. */
-  #unserved: ReadonlyMap<string, string> = new Map();
-  /** Other programs may have changed the certificates of the worker. */
-  #doubted = false;
+  readonly #worker: WorkerCertificates;
+  /** Why the certificates could not be read, or their copies not be written; undefined when that worked last. */
+  #failure: string | undefined;
   readonly #reads = new SerialQueue();
   #watch: LinkedWatch | undefined;
+  /** A turn that has not begun yet looks at the registry's certificates. */
+  #lookWaits = false;
   #rescan: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: CertificatesParts) {
     this.#parts = parts;
     this.folder = new CertificateFolder(parts);
+    this.#worker = new WorkerCertificates(this.folder, parts);
   }
 
   /** Reads the folder and writes the copies that HAProxy starts with. Rejects with a Fault when the folder cannot be read. */
   async prepare(): Promise<void> {
     await this.folder.prepare();
     try {
-      await this.#read();
+      await this.#reads.run(async () => {
+        await this.#parts.stored.prepare();
+        await this.#read();
+      });
     } catch (cause) {
+      const { folder } = this.#parts;
+      // Of its own folder.
+      if (folder === undefined || cause instanceof Fault) throw cause;
       throw new Fault('settings', `it cannot be read: ${describe(cause)}`, {
-        where: `--certificates ${this.#parts.folder}`,
+        where: `--certificates ${folder}`,
         cause,
       });
     }
   }
 
-  watch(): void {
-    const { folder, logger, onChange } = this.#parts;
-    const look = () =>
-      void this.#reads
-        .run(async () => {
-          if (await this.#read()) onChange();
-        })
-        .catch((error: unknown) =>
-          logger.error(
-            { event: 'certificates-unread', reason: describe(error) },
-            'the previous certificates stay in use',
-          ),
-        );
-    this.#watch = new LinkedWatch({
-      folder,
-      onChange: look,
-      onError: (error) => logger.warn({ event: 'certificates-watch', reason: describe(error) }, 'not watched'),
+  /** Reads the certificates of the registry that were there before the registry answers, and writes their copies. */
+  async resume(): Promise<void> {
+    await this.#reads.run(() => this.#read({ folder: false }));
+    this.#parts.onServed(namesOf(this.folder.wanted.values()));
+  }
+
+  /** To be called when the certificates of the registry changed, or the keys that open them. */
+  look(): void {
+    if (this.#lookWaits) return;
+    this.#lookWaits = true;
+    this.#turn(() => {
+      this.#lookWaits = false;
+      return this.#read({ folder: false });
     });
+  }
+
+  #turn(read: () => Promise<boolean>): void {
+    const { logger, onChange, onServed } = this.#parts;
+    void this.#reads.run(async () => {
+      const failed = this.#failure;
+      const changed = await read().then(
+        (changes) => {
+          this.#failure = undefined;
+          return changes;
+        },
+        (error: unknown) => {
+          this.#failure = describe(error);
+          const event = { event: 'certificates-unread', reason: this.#failure };
+          if (this.#failure !== failed) logger.error(event, 'the previous certificates stay in use');
+          clearTimeout(this.#retry);
+          this.#retry = setTimeout(() => this.#turn(read), retryMs);
+          return false;
+        },
+      );
+      if (!changed && this.#failure === failed) return;
+      const { names } = this.#worker;
+      if (names !== undefined) onServed(names);
+      onChange();
+    });
+  }
+
+  watch(): void {
+    const { folder, logger } = this.#parts;
+    const look = () => this.#turn(() => this.#read());
+    if (folder !== undefined) {
+      this.#watch = new LinkedWatch({
+        folder,
+        onChange: look,
+        onError: (error) => logger.warn({ event: 'certificates-watch', reason: describe(error) }, 'not watched'),
+      });
+    }
     this.#rescan = setInterval(() => {
-      this.#doubted = true;
+      this.#worker.doubt();
       look();
     }, rescanMs);
   }
 
   /** Whether the certificates, or the reasons of refusals, changed. */
-  async #read(): Promise<boolean> {
+  async #read(which?: { readonly folder: boolean }): Promise<boolean> {
     const { metrics } = this.#parts;
-    const { changed, sources, earlier } = await this.folder.read();
-    for (const [file, text] of earlier) this.#given.set(file, text);
+    const { changed, sources, earlier } = await this.folder.read(which);
+    this.#worker.mayHave(earlier);
     await this.#watch?.follow(sources);
-    metrics.certificatesRefused.set(this.folder.refused.size);
+    metrics.certificatesRefused.set(this.folder.refused.size + this.#unusable().length);
     metrics.certificateExpiry.reset();
-    for (const [file, { notAfter }] of this.folder.wanted) {
-      metrics.certificateExpiry.set({ certificate: basename(file, '.pem') }, notAfter / 1000);
+    metrics.certificateLifetime.reset();
+    for (const [file, { notBefore, notAfter }] of this.folder.wanted) {
+      const certificate = this.folder.nameOf(file);
+      metrics.certificateExpiry.set({ certificate }, notAfter / 1000);
+      metrics.certificateLifetime.set({ certificate }, (notAfter - notBefore) / 1000);
     }
     return changed;
   }
@@ -113,86 +176,69 @@ export class Certificates {
    * `haproxy-runtime` when the worker does not answer, or has no list of certificates.
    */
   async serve(worker: WorkerConnection): Promise<string | undefined> {
-    const { wanted } = this.folder;
-    const { list, onDrift, onReload } = this.#parts;
-    const { workerPid } = worker;
-    const given = this.#served?.workerPid === workerPid && this.#served.wanted === wanted;
-    if (given && !this.#doubted && this.#unserved.size === 0) return this.#reason();
-    this.#doubted = false;
-    const changed = new Set<string>();
-    for (const [file, { pem }] of wanted) {
-      const known = this.#given.get(file);
-      if (known !== undefined && known !== pem) changed.add(file);
-    }
-    const changes = await serveCertificates(worker, { list, wanted, changed });
-    const unserved = new Map<string, string>();
-    for (const change of changes) {
-      const reason = this.#report(change);
-      if (reason !== undefined) unserved.set(change.file, reason);
-    }
-    if (this.#served?.wanted === wanted && this.#unserved.size === 0 && changes.length > 0) {
-      // Another program may have written to the copies, and a worker of another program's reload has loaded that.
-      await this.folder.rewrite(new Set(changes.map(({ file }) => file)));
-      onDrift(changes.map(({ file }) => `the certificate ${basename(file, '.pem')} was changed in HAProxy`));
-    }
-    this.#given.clear();
-    for (const [file, { pem }] of wanted) if (!unserved.has(file)) this.#given.set(file, pem);
-    this.#unserved = unserved;
-    this.#served = { workerPid, wanted };
-    for (const change of changes) {
-      if (change.kind === 'reload' && !unserved.has(change.file)) onReload(change.file);
-    }
+    await this.#worker.serve(worker);
     return this.#reason();
-  }
-
-  /** Logs a change. Returns why the worker does not serve the file; undefined when it does. */
-  #report(change: CertificateChange): string | undefined {
-    const { logger } = this.#parts;
-    const { file } = change;
-    const name = basename(file, '.pem');
-    const pem = this.folder.wanted.get(file)?.pem ?? '';
-    const again = change.kind === 'reload' && this.#reloaded.get(file) === pem;
-    if (change.kind === 'reload' && !again) {
-      this.#reloaded.set(file, pem);
-      logger.info(
-        { event: 'certificate-reload', name },
-        `certificate ${name} is too long for a command, so HAProxy reloads`,
-      );
-      return undefined;
-    }
-    if (change.kind === 'refused' || change.kind === 'reload') {
-      const reason =
-        change.kind === 'refused' ? change.reason : 'HAProxy serves another one although it was reloaded for this one';
-      const event = { event: 'certificate-refused', name, reason };
-      if (this.#unserved.get(file) !== reason) logger.error(event, `${name}: ${reason}`);
-      return reason;
-    }
-    logger.info({ event: `certificate-${change.kind}`, name }, `certificate ${name} ${change.kind}`);
-    return undefined;
   }
 
   /** Why the first certificate is not served or not used, and the number of others. */
   #reason(): string | undefined {
     const { folder } = this.#parts;
+    const { keysProblem } = this.folder;
     const reasons = [
-      ...[...this.#unserved].map(([file, reason]) => `${basename(file, '.pem')}: ${reason}`),
-      ...[...this.folder.refused].map(([name, reason]) => `${join(folder, name)}: ${reason}`),
+      ...(this.#failure === undefined ? [] : [`the previous certificates stay in use: ${this.#failure}`]),
+      ...(keysProblem === undefined ? [] : [`the keys of before stay in use: --sealing-keys: ${keysProblem}`]),
+      ...[...this.#worker.unserved].map(([file, reason]) => `${this.folder.nameOf(file)}: ${reason}`),
+      ...[...this.folder.refused].map(([name, reason]) => `${join(folder ?? '', name)}: ${reason}`),
+      ...this.#unusable().map(([host, reason]) => `${certificateKey(host)}: ${reason}`),
     ];
     const [first] = reasons;
     return reasons.length > 1 ? `${first}; and ${reasons.length - 1} more` : first;
   }
 
+  /** The hosts whose entry of the registry cannot be used although it should be, and why. */
+  #unusable(): readonly (readonly [string, string])[] {
+    return [...this.folder.stored].flatMap(([host, { problem }]) =>
+      problem === undefined || this.folder.folderServes(host) ? [] : [[host, problem] as const],
+    );
+  }
+
   status(): readonly CertificateStatus[] {
-    return [...this.folder.wanted].map(([file, { names, notAfter }]) => ({
-      name: basename(file, '.pem'),
+    const stored = new Set([...this.folder.stored.values()].map(({ file }) => file));
+    return [...this.folder.wanted].map(([file, { names, notBefore, notAfter }]) => ({
+      name: this.folder.nameOf(file),
       names,
+      notBefore: new Date(notBefore).toISOString(),
       notAfter: new Date(notAfter).toISOString(),
+      source: stored.has(file) ? 'registry' : 'folder',
     }));
+  }
+
+  /** The certificates of the registry, as they are in it now, that the worker does not serve. */
+  refusals(entries: ReadonlyMap<string, Entry>): readonly Refusal[] {
+    const refusals: Refusal[] = [];
+    const late = this.#failure ?? 'HAProxy does not have it yet';
+    for (const [host, { key, value }] of entries) {
+      if (this.folder.folderServes(host)) continue;
+      const read = this.folder.stored.get(host);
+      if (read?.entry?.value !== value) {
+        refusals.push({ key, reason: late, absent: read?.certificate === undefined });
+        continue;
+      }
+      const { file, certificate, problem } = read;
+      if (problem !== undefined) {
+        refusals.push({ key, reason: problem, absent: certificate === undefined, final: true });
+        continue;
+      }
+      const gap = certificate && this.#worker.gapOf(file, certificate);
+      if (gap !== undefined) refusals.push({ key, reason: gap.reason ?? late, absent: gap.absent });
+    }
+    return refusals;
   }
 
   async close(): Promise<void> {
     clearInterval(this.#rescan);
     await this.#watch?.close();
     await this.#reads.idle();
+    clearTimeout(this.#retry);
   }
 }

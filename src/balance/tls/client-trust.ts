@@ -1,14 +1,13 @@
 import { bySince, type Service } from '../../catalog/service.ts';
 import { type CertificateAuth, trustOf } from '../../model/policy/auth-certificate.ts';
-import { ownHosts } from '../../model/route.ts';
+import { hostsOf } from '../../model/route.ts';
 
 /** A host that asks clients for certificates, with the certificates of its own that it may be served with. */
 export type AskingHost = { readonly host: string; readonly files: readonly string[]; readonly auth: CertificateAuth };
 
 type Served = ReadonlyMap<string, { readonly names: readonly string[] }>;
 
-const own = ({ name, policy }: Service): readonly string[] =>
-  policy.routes.flatMap(({ hosts }) => (hosts.length > 0 ? hosts : ownHosts(name)));
+const own = ({ name, policy }: Service): readonly string[] => policy.routes.flatMap((route) => hostsOf(route, name));
 
 /**
  * The hosts of services with `auth.certificate`, by the names of the certificates that are served, and why a service has none.
@@ -37,7 +36,7 @@ export function askingHosts(services: Iterable<Service>, served: Served) {
         }
       }
     }
-    if (found.size === 0) problems.set(service.name, 'no certificate of --certificates is for a host of the service');
+    if (found.size === 0) problems.set(service.name, 'no certificate that HAProxy serves is for a host of the service');
     for (const [host, files] of found) {
       const other = hosts.get(host);
       if (other === undefined) hosts.set(host, { host, files, auth, by: service.name });

@@ -9,12 +9,16 @@ export type Challenge = {
   readonly answer: string;
 };
 
+export function isKeyAuthorization(text: string): boolean {
+  return /^[A-Za-z0-9_-]{1,256}\.[A-Za-z0-9_-]{43}$/.test(text);
+}
+
 const schema = v.strictObject({
   host: v.pipe(v.string(), v.regex(/^[a-z0-9_-][a-z0-9._-]{0,254}$/, 'it is not a host name')),
-  answer: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,256}\.[A-Za-z0-9_-]{43}$/, 'it is not a key authorization')),
+  answer: v.pipe(v.string(), v.check(isKeyAuthorization, 'it is not a key authorization')),
 });
 
-/** Reads the value of `acme/challenges/<token>`. */
+/** Reads the value of `challenges/<token>`. */
 export const parseChallenge = (value: string): Parsed<Challenge> => parseEntry(value, schema, 'a challenge');
 
 /** Whether this is a token as an authority makes it (base64url); others reach neither the map nor a file name. */

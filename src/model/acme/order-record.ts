@@ -21,7 +21,7 @@ export type OrderRecord = {
 };
 
 /** `waiting`: nothing is under way. The others are steps of RFC 8555, section 7.1.6. */
-export type OrderStage = 'waiting' | 'ordered' | 'answered' | 'finalized';
+type OrderStage = 'waiting' | 'ordered' | 'answered' | 'finalized';
 
 const schema = v.strictObject({
   reason: v.picklist(['first', 'renewal', 'asked', 'revoked']),

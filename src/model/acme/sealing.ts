@@ -4,7 +4,7 @@ import { accepted, type Parsed, rejected } from '../parsed.ts';
 /** The keys that private keys are sealed with, in the order of their file: the first one seals, all of them open. */
 export type SealingKeys = readonly [SealingKey, ...SealingKey[]];
 
-export type SealingKey = {
+type SealingKey = {
   /** Names the key in what it sealed; tells nothing about it. */
   readonly id: string;
   /** 32 bytes. */

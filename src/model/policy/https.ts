@@ -1,22 +1,48 @@
 import * as v from 'valibot';
 import { whole } from './field.ts';
 
-/** The answer to a request without TLS: HAProxy serves it, or redirects it to this port of HTTPS. */
-export type Https = { readonly kind: 'optional' } | { readonly kind: 'redirect'; readonly port: number };
+/** How the clients of a service get TLS. */
+export type Https = {
+  /** The port of HTTPS that requests without TLS are redirected to. Undefined: HAProxy serves them. */
+  readonly redirect: number | undefined;
+  /** `auto`: pointsman orders the certificates of the hosts, and the redirect waits for them. */
+  readonly certificate: 'auto' | undefined;
+};
 
-export const optionalHttps: Https = { kind: 'optional' };
+export const optionalHttps: Https = { redirect: undefined, certificate: undefined };
+
+/** The port of HTTPS that a URL does without. */
+export const standardPort = 443;
 
 const byName = v.pipe(
   v.picklist(['optional', 'redirect']),
-  v.transform((kind): Https => (kind === 'redirect' ? { kind, port: 443 } : optionalHttps)),
+  v.transform((kind): Https => ({ ...optionalHttps, redirect: kind === 'redirect' ? standardPort : undefined })),
 );
 
-const byPort = v.pipe(
-  v.strictObject({ redirect: whole(1, 65535) }),
-  v.transform(({ redirect }): Https => ({ kind: 'redirect', port: redirect })),
+const port = whole(1, 65535);
+const onOrOff = v.boolean();
+
+const byField = v.pipe(
+  v.strictObject({
+    certificate: v.optional(v.picklist(['auto'])),
+    redirect: v.optional(
+      v.lazy((given): typeof port | typeof onOrOff => (typeof given === 'boolean' ? onOrOff : port)),
+    ),
+  }),
+  v.check(({ certificate, redirect }) => certificate !== undefined || redirect !== undefined, 'it has no field'),
+  v.transform(
+    ({ certificate, redirect = false }): Https => ({
+      certificate,
+      redirect: redirect === true ? standardPort : redirect === false ? undefined : redirect,
+    }),
+  ),
 );
 
-/** `"redirect"` or `{"redirect": 8443}`. Chosen by its type, so that a message names what is wrong. */
-export const httpsField = v.lazy((given): typeof byName | typeof byPort =>
-  typeof given === 'object' ? byPort : byName,
+/** `"redirect"`, `{"redirect": 8443}` or `{"certificate": "auto", "redirect": true}`. Chosen by its type, so that a message names what is wrong. */
+export const httpsField = v.lazy((given): typeof byName | typeof byField =>
+  typeof given === 'object' ? byField : byName,
 );
+
+/** Whether requests without TLS are redirected only for hosts that have a certificate. */
+export const waitsForCertificate = ({ certificate, redirect }: Https): boolean =>
+  certificate === 'auto' && redirect !== undefined;

@@ -1,12 +1,12 @@
-import type { Acknowledgement } from '../fleet/acknowledgement.ts';
-import { anyService } from '../fleet/acknowledgement.ts';
-import { describeObstacle, type Obstacle } from '../fleet/barrier.ts';
-import type { Fleet } from '../fleet/fleet.ts';
-import type { FleetView } from '../fleet/fleet-view.ts';
-import { allInstancesKey, instanceKey, policyKey } from '../model/key.ts';
+import { allInstancesKey, areaOfKey, instanceKey, policyKey } from '../model/key.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { serviceOf } from '../registry/holding/areas.ts';
+import type { Acknowledgement } from './acknowledgement.ts';
+import { anyService } from './acknowledgement.ts';
+import { describeObstacle, type Obstacle } from './barrier.ts';
+import type { Fleet } from './fleet.ts';
+import type { FleetView } from './fleet-view.ts';
 
 /** What was written: every balancer is to serve these keys as they are at this revision. */
 export type WrittenKeys = { readonly revision: Revision; readonly keys: ReadonlySet<string> };
@@ -67,11 +67,14 @@ function obstacleOf(
   if (revision === noRevision) return { kind: 'behind', at: noRevision };
   if (cluster !== here) return { kind: 'elsewhere' };
   if (revision < written.revision) return { kind: 'behind', at: revision };
-  const services = new Set([...written.keys].map(serviceOf));
+  const services = new Set([...written.keys].map((key) => serviceOf(key) ?? (isRefusable(key) ? '' : undefined)));
   let count = 0;
   for (const [service, many] of untold) if (service === anyService || services.has(service)) count += many;
   return count > 0 ? { kind: 'untold', count } : undefined;
 }
+
+/** Whether a balancer may refuse a key that is about no service: an acknowledgement counts these under the empty name. */
+const isRefusable = (key: string): boolean => ['claims', 'certificates', 'challenges'].includes(areaOfKey(key));
 
 function refusalsOf({ refusals, unrouted }: Acknowledgement, written: WrittenKeys): readonly KeyRefusal[] {
   const found = new Map<string, KeyRefusal>();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { emptyFleet, type FleetView, foldFleet } from '../fleet/fleet-view.ts';
 import { revision } from '../model/revision.ts';
 import { describeFailure, describeProgress, isReached, isSettled, progressOf } from './await-fleet.ts';
+import { emptyFleet, type FleetView, foldFleet } from './fleet-view.ts';
 
 const acknowledgement = (at: string, more: object = {}) =>
   JSON.stringify({ format: 1, revision: at, cluster: 'c', owner: 'o', version: '1', ...more });
@@ -48,6 +48,13 @@ describe('what was written is awaited', () => {
     expect(describeProgress(of({ a: acknowledgement('7', { unrouted: { web: 'api has its hosts' } }) }))).toBe(
       'a refuses services/web: no request reaches web: api has its hosts',
     );
+  });
+
+  test('and more refusals than a balancer names may be about a certificate, but not about a free value', () => {
+    const untold = fleet({ a: acknowledgement('7', { untold: { '': 3 } }) });
+    const certificate = { ...written, keys: new Set(['certificates/shop.example.com']) };
+    expect(describeProgress(progressOf(untold, certificate))).toContain('refuses 3 or more');
+    expect(isReached(progressOf(untold, { ...written, keys: new Set(['keys/x']) }))).toBe(true);
   });
 
   test('no longer than until every balancer has acknowledged it and waiting does not help', () => {

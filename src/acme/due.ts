@@ -1,0 +1,55 @@
+import type { OrderRecord } from '../model/acme/order-record.ts';
+import type { StoredCertificate } from '../model/acme/stored-certificate.ts';
+import type { Validity } from './renewal-time.ts';
+
+/** A certificate of the registry as the leader sees it. */
+export type KnownCertificate = {
+  readonly stored: StoredCertificate;
+  readonly validity: Validity;
+  /** Whether the leader's sealing keys open its private key. */
+  readonly canOpen: boolean;
+};
+
+/** What is known about a host that needs a certificate. */
+export type HostState = {
+  /** Undefined: there is none, or none that can be read. */
+  readonly certificate: KnownCertificate | undefined;
+  readonly record: OrderRecord | undefined;
+  /** Whether an operator asked for a new one. */
+  readonly asked: boolean;
+};
+
+export type Due =
+  /** An order begins, or goes on. */
+  | { readonly kind: 'order'; readonly reason: OrderRecord['reason'] }
+  /** Nothing is to be done before this time. */
+  | { readonly kind: 'wait'; readonly until: number }
+  /** Waiting does not help. */
+  | { readonly kind: 'stuck'; readonly reason: string };
+
+/** What is to be done for a host. */
+export function dueOf({ certificate, record, asked }: HostState, authority: string, now: number): Due {
+  const isUnderWay = record?.order !== undefined && record.authority === authority;
+  if (asked) return { kind: 'order', reason: 'asked' };
+  if (record?.nextTry !== undefined && Date.parse(record.nextTry) > now) {
+    return { kind: 'wait', until: Date.parse(record.nextTry) };
+  }
+  if (isUnderWay) return { kind: 'order', reason: record.reason };
+  if (certificate === undefined) return { kind: 'order', reason: 'first' };
+  if (!certificate.canOpen) {
+    // Another balancer may be able to open it, and serve it: a new one would hide that this balancer has the wrong file.
+    const reason = "the file of --sealing-keys has not the key that seals this certificate's private key";
+    return { kind: 'stuck', reason };
+  }
+  // After a failed first attempt the record says why it is ordered.
+  if (record?.reason === 'asked') return { kind: 'order', reason: 'asked' };
+  const { stored } = certificate;
+  if (stored.authority !== undefined && stored.authority !== authority) return { kind: 'order', reason: 'renewal' };
+  const until = renewalTimeOf(certificate);
+  return now >= until ? { kind: 'order', reason: 'renewal' } : { kind: 'wait', until };
+}
+
+/** When it is renewed. The entry of an operator need not say it. */
+function renewalTimeOf({ stored, validity: { from, until } }: KnownCertificate): number {
+  return stored.renewAt === undefined ? from + ((until - from) * 2) / 3 : Date.parse(stored.renewAt);
+}

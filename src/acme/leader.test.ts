@@ -1,0 +1,169 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import { Registry as MetricsRegistry } from 'prom-client';
+import { expect, onTestFinished, test } from 'vitest';
+import { makeAuthority } from '../../test/support/certificates.ts';
+import { until } from '../../test/support/until.ts';
+import { makeMetric } from '../metrics/make-metric.ts';
+import { certificateKey, orderKey } from '../model/acme/keys.ts';
+import { formatOrderRecord, type OrderRecord, parseOrderRecord } from '../model/acme/order-record.ts';
+import { parseSealingKeys } from '../model/acme/sealing.ts';
+import { formatStoredCertificate, type StoredCertificate } from '../model/acme/stored-certificate.ts';
+import type { ServiceName } from '../model/name.ts';
+import { revision } from '../model/revision.ts';
+import { openDirectoryRegistry } from '../registry/directory/directory-registry.ts';
+import { aborted } from '../waiting/time-limit.ts';
+import { acmeMetrics } from './acme-metrics.ts';
+import { Leader, type LeaderParts } from './leader.ts';
+import { LeaderEntries } from './leader-entries.ts';
+import { OrderEnded } from './ordering.ts';
+import { AuthorityError } from './protocol/authority-error.ts';
+import { sealKey } from './seal-key.ts';
+
+const logger = pino({ level: 'silent' });
+const directory = 'https://ca.example.com/dir';
+const sealing = parseSealingKeys(randomBytes(32).toString('base64'));
+if (!sealing.ok) throw new Error(sealing.reason);
+const sealingKeys = sealing.value;
+
+type Order = LeaderParts['ordering']['order'];
+type Fields = {
+  readonly hosts: readonly string[];
+  readonly order: Order;
+  readonly held?: LeaderParts['held'];
+  /** Whether the hosts are known yet. */
+  readonly known?: () => boolean;
+};
+
+/** A leader over a folder, with an authority that does what `order` says. */
+async function startLeader({ hosts, order, held = () => undefined, known = () => true }: Fields) {
+  const path = await mkdtemp(join(tmpdir(), 'pm-leader-'));
+  const registry = openDirectoryRegistry({ path, logger });
+  const end = new AbortController();
+  const write: ConstructorParameters<typeof LeaderEntries>[1]['write'] = async (changes) => {
+    const result = await registry.transact({ changes });
+    if (result.kind !== 'done') throw new Error(result.kind);
+    return result.revision;
+  };
+  const entries: LeaderEntries = new LeaderEntries(registry, { signal: end.signal, write }, () => leader.look());
+  const orders: string[] = [];
+  const over = aborted(end.signal).then(() => Promise.reject(new Error('the leader ends')));
+  over.catch(() => undefined);
+  const leader: Leader = new Leader({
+    ...{ directory, entries, sealingKeys, held, logger, signal: end.signal },
+    ordering: {
+      order: (host, reason) => {
+        orders.push(host);
+        return Promise.race([order(host, reason), over]);
+      },
+    },
+    advising: { follow: () => undefined, keepOnly: () => undefined },
+    hosts: () => (known() ? new Map(hosts.map((host) => [host, 'shop' as ServiceName])) : undefined),
+    metrics: acmeMetrics(makeMetric(new MetricsRegistry())),
+    now: () => performance.now(),
+    wall: () => new Date(),
+    random: () => 0,
+  });
+  onTestFinished(async () => {
+    end.abort();
+    await leader.close();
+    await entries.close();
+    await registry.close();
+    await rm(path, { recursive: true, force: true });
+  });
+  leader.look();
+  const recordOf = async (host: string): Promise<OrderRecord | undefined> => {
+    const value = entries.get(orderKey(host))?.value;
+    const parsed = value === undefined ? undefined : parseOrderRecord(value);
+    return parsed?.ok === true ? parsed.value : undefined;
+  };
+  return { entries, registry, orders, leader, end, recordOf };
+}
+
+const never: Order = () => new Promise(() => undefined);
+const names = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `h${i}.example.com`);
+const refused = (detail: object = {}) => new AuthorityError('rateLimited: slow down', { kind: 'refused', ...detail });
+
+async function certificateOf(host: string, renewAt: string): Promise<StoredCertificate> {
+  const dir = await mkdtemp(join(tmpdir(), 'pm-leader-ca-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const { certFile } = await (await makeAuthority(dir)).issue(host, 30, [host]);
+  const certificate = await readFile(certFile, 'utf8');
+  const key = sealKey('secret', certificateKey(host), sealingKeys);
+  return {
+    certificate,
+    key,
+    issuedAt: new Date().toISOString(),
+    authority: directory,
+    renewAt,
+    renewBy: 'lifetime',
+  };
+}
+
+test('at most eight orders are carried out at once', async () => {
+  const waiting: (() => void)[] = [];
+  const order: Order = () => new Promise((_, reject) => waiting.push(() => reject(refused())));
+  const { orders } = await startLeader({ hosts: names(20), order });
+  await until('eight are carried out', () => orders.length === 8);
+  waiting[0]?.();
+  await until('the next one begins', () => orders.length === 9);
+  expect(new Set(orders).size).toBe(9);
+  for (const end of waiting) end();
+});
+
+test('a host that fails waits as long as the authority says, and the others are ordered', async () => {
+  const order: Order = (host) =>
+    host === 'h0.example.com' ? Promise.reject(refused({ retryAfterMs: 3_600_000 })) : never(host, 'first');
+  const { orders, recordOf } = await startLeader({ hosts: names(3), order });
+  const record = await until('it has failed', () => recordOf('h0.example.com'));
+  expect(record).toMatchObject({ failures: 1, error: 'rateLimited: slow down', stage: 'waiting' });
+  expect(Date.parse(record.nextTry ?? '') - Date.now()).toBeGreaterThan(3_500_000);
+  expect([...orders].sort()).toEqual(names(3));
+});
+
+test('an authority that cannot be reached is left alone for a while, and no host is blamed', async () => {
+  const down = () =>
+    Promise.reject(new AuthorityError('ca: ECONNREFUSED', { kind: 'unavailable', retryAfterMs: 60_000 }));
+  const { orders, recordOf } = await startLeader({ hosts: names(30), order: down });
+  const record = await until('it has failed', () => recordOf(orders[0] ?? ''));
+  expect(record).toMatchObject({ failures: 0, error: 'ca: ECONNREFUSED' });
+  // Those that had begun, and no other one.
+  expect(orders.length).toBeLessThanOrEqual(8);
+});
+
+test('an order that the authority has ended is forgotten, and one that only failed goes on', async () => {
+  const underWay: OrderRecord = {
+    ...{ reason: 'first', stage: 'ordered', order: 'https://ca.example.com/o/1', key: 'v1.a.b', authority: directory },
+    ...{ failures: 0, error: undefined, nextTry: undefined },
+  };
+  const order: Order = (host) =>
+    Promise.reject(host === 'h0.example.com' ? new OrderEnded('unauthorized: no') : new Error('lb-2 is behind'));
+  let isKnown = false;
+  const { entries, recordOf, leader } = await startLeader({ hosts: names(2), order, known: () => isKnown });
+  await until('the registry has told of everything', () => entries.complete);
+  for (const host of names(2)) await entries.write({ [orderKey(host)]: formatOrderRecord(underWay) });
+  isKnown = true;
+  leader.look();
+  const failed = (host: string) =>
+    until('it has failed', async () => ((await recordOf(host))?.failures === 1 ? recordOf(host) : undefined));
+  expect(await failed('h0.example.com')).toMatchObject({ stage: 'waiting', order: undefined, key: undefined });
+  expect(await failed('h1.example.com')).toMatchObject({ stage: 'ordered', order: underWay.order, key: underWay.key });
+});
+
+test('a certificate that the registry has lost, and that is held, is not ordered again before its time', async () => {
+  const [lost, due] = await Promise.all([
+    certificateOf('lost.example.com', new Date(Date.now() + 86_400_000).toISOString()),
+    certificateOf('due.example.com', new Date(Date.now() - 1000).toISOString()),
+  ]);
+  const heldEntries = new Map([
+    [certificateKey('lost.example.com'), { value: formatStoredCertificate(lost), revision: revision(1n) }],
+    [certificateKey('due.example.com'), { value: formatStoredCertificate(due), revision: revision(1n) }],
+  ]);
+  const hosts = ['lost.example.com', 'due.example.com', 'other.example.com'];
+  const { orders } = await startLeader({ hosts, order: never, held: (key) => heldEntries.get(key) });
+  await until('the others are ordered', () => orders.length === 2);
+  expect([...orders].sort()).toEqual(['due.example.com', 'other.example.com']);
+});

@@ -1,0 +1,153 @@
+import { describeProgress, type FleetProgress, isReached, isSettled, progressOf } from '../fleet/await-fleet.ts';
+import { Fleet } from '../fleet/fleet.ts';
+import { certificateKey, orderKey } from '../model/acme/keys.ts';
+import { parseOrderRecord } from '../model/acme/order-record.ts';
+import { Fault } from '../model/fault.ts';
+import { formatDuration } from '../model/quantity.ts';
+import type { Revision } from '../model/revision.ts';
+import { keysFrom, type Registry } from '../registry/registry.ts';
+import type { waitCommand } from '../settings/wait.ts';
+import { deferred } from '../waiting/deferred.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
+import { done, failed } from './exit-code.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
+import { startSpinner } from './spinner.ts';
+
+type CertificateWait = {
+  readonly host: string;
+  readonly timeoutMs: number;
+  readonly json: boolean;
+};
+
+type WaitState = {
+  /** The last change of the certificate; undefined while there is none. */
+  readonly revision: Revision | undefined;
+  readonly progress: FleetProgress | undefined;
+};
+
+/** `pointsman wait --certificate HOST`: until the registry has a certificate of the host, and every live balancer serves it. */
+export async function waitForCertificate(
+  { host, timeoutMs, json }: CertificateWait,
+  settings: Pick<ReturnType<(typeof waitCommand)['assemble']>, 'registry' | 'log'>,
+): Promise<number> {
+  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const spinner = startSpinner(process.stderr, `${host}: waiting for an answer of ${registry.location}`);
+  try {
+    const started = performance.now();
+    const state = await followCertificate(host, registry, timeLimit(timeoutMs), (now) =>
+      spinner.say(`${host}: ${describeState(now)}`),
+    );
+    spinner.stop();
+    const tookMs = Math.round(performance.now() - started);
+    return tell(
+      { host, json, tookMs, error: state.revision === undefined ? await lastError(host, registry) : undefined },
+      state,
+    );
+  } finally {
+    spinner.stop();
+    await registry.close();
+  }
+}
+
+type Told = {
+  readonly host: string;
+  readonly json: boolean;
+  readonly tookMs: number;
+  readonly error: string | undefined;
+};
+
+function tell({ host, json, tookMs, error }: Told, state: WaitState): number {
+  const reached = isServed(state);
+  const balancers = state.progress?.kind === 'heard' ? state.progress.balancers : [];
+  if (json) {
+    const rows = balancers.map(({ balancer, behind, refusals }) => ({
+      balancer,
+      missing: behind ?? refusals[0]?.reason,
+    }));
+    printJson({
+      reached,
+      certificate: host,
+      revision: state.revision && String(state.revision),
+      balancers: rows,
+      tookMs,
+    });
+    return reached ? done : failed;
+  }
+  if (reached) {
+    const { length } = balancers;
+    const who = `${length} balancer${length === 1 ? '' : 's'}`;
+    print(`the certificate of ${host} is served by ${who} (revision ${state.revision}, ${formatDuration(tookMs)})\n`);
+    return done;
+  }
+  const why = error === undefined ? describeState(state) : `${describeState(state)}: ${error}`;
+  throw new Fault('deadline', `no certificate on every balancer after ${formatDuration(tookMs)}: ${why}`, {
+    where: host,
+  });
+}
+
+const isServed = ({ revision, progress }: WaitState): boolean =>
+  revision !== undefined && progress?.kind === 'heard' && progress.balancers.length > 0 && isReached(progress);
+
+/** Whether waiting does not help: the balancers refuse it for good. */
+const isHopeless = ({ progress }: WaitState): boolean =>
+  progress?.kind === 'heard' && progress.balancers.length > 0 && isSettled(progress);
+
+function describeState({ revision, progress }: WaitState): string {
+  if (revision === undefined) return 'the registry has no certificate of this host';
+  if (progress === undefined) return 'waiting for the balancers';
+  if (progress.kind === 'heard' && progress.balancers.length === 0) return 'no balancer is alive';
+  return describeProgress(progress);
+}
+
+/** Resolves when every live balancer serves the certificate or refuses it for good, or with how far they are when `signal` aborts. */
+async function followCertificate(
+  host: string,
+  registry: Registry,
+  signal: AbortSignal,
+  onProgress: (state: WaitState) => void,
+): Promise<WaitState> {
+  const fleet = new Fleet(registry);
+  const key = certificateKey(host);
+  const ended = deferred();
+  let revision: Revision | undefined;
+  const stateNow = (): WaitState => ({
+    revision,
+    progress: revision === undefined ? undefined : progressOf(fleet.view, { revision, keys: new Set([key]) }),
+  });
+  const look = () => {
+    const state = stateNow();
+    onProgress(state);
+    if (signal.aborted || isServed(state) || isHopeless(state)) ended.resolve();
+  };
+  const stopListening = fleet.listen(look);
+  const follower = registry.follow((event) => {
+    if (event.kind === 'snapshot') revision = event.entries.get(key)?.revision;
+    if (event.kind === 'changes') {
+      for (const change of event.changes) {
+        if (change.kind === 'put' && change.entry.key === key) revision = change.entry.revision;
+        if (change.kind === 'delete' && change.key === key) revision = undefined;
+      }
+    }
+    look();
+  }, keysFrom(key));
+  signal.addEventListener('abort', look, { once: true });
+  try {
+    await ended.promise;
+    return stateNow();
+  } finally {
+    stopListening();
+    signal.removeEventListener('abort', look);
+    await Promise.all([follower.close(), fleet.close()]);
+  }
+}
+
+/** Why the last order of the host failed; undefined: none did, or the registry does not tell. */
+async function lastError(host: string, registry: Registry): Promise<string | undefined> {
+  const key = orderKey(host);
+  const listing = await registry.read(key, timeLimit(2000)).catch(() => undefined);
+  const value = listing?.entries.find((entry) => entry.key === key)?.value;
+  const record = value === undefined ? undefined : parseOrderRecord(value);
+  return record?.ok === true ? record.value.error : undefined;
+}
