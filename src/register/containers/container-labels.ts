@@ -1,5 +1,4 @@
 import type { Container } from '../../engine/container.ts';
-import { formatAddress } from '../../model/address.ts';
 import { parseAddressSource } from '../../model/address-source.ts';
 import { Fault } from '../../model/fault.ts';
 import { parseInstanceId } from '../../model/name.ts';
@@ -119,13 +118,11 @@ function readGroup(
   if (address instanceof Fault) problems.push(address);
   const id = group.get('id') ?? defaultId(machine.hostname, container.name);
   const texts = new Map([...group].filter(([field]) => !ownFields.includes(field) && field !== 'address'));
-  // The place of an address that was found is not known yet; readDeclaration only wants one.
-  const text =
-    address instanceof Fault ? ':1' : address.kind === 'given' ? formatAddress(address.address) : portText(address);
+  // The address is known already, and a label has no form for each.
   texts
-    .set('service', named instanceof Fault ? 'service' : named)
-    .set('address', text)
-    .set('id', id);
+    .set('address', ':1')
+    .set('id', id)
+    .set('service', named instanceof Fault ? 'service' : named);
   const byHealthcheck = check === undefined && container.health !== 'none';
   const settings = readDeclaration(
     asFile(texts, place),
@@ -133,12 +130,15 @@ function readGroup(
     machine,
   );
   if (!settings.ok) problems.push(...settings.problems.map((problem) => withLabel(problem, place)));
-  if (problems.length > 0 || !settings.ok) return problems;
-  return { prefix, settings: settings.value, byHealthcheck, hosts: group.get('hosts'), policy: group.get('policy') };
+  if (problems.length > 0 || !settings.ok || address instanceof Fault) return problems;
+  return {
+    prefix,
+    settings: { ...settings.value, address },
+    byHealthcheck,
+    hosts: group.get('hosts'),
+    policy: group.get('policy'),
+  };
 }
-
-const portText = (source: { readonly kind: string; readonly port?: number | string | undefined }): string =>
-  `:${source.port}`;
 
 /** A service that is named by nothing, or by `true`, is that of Compose or Swarm. */
 function serviceOf({ labels }: Container, key: string, given: string | undefined, where: string): string | Fault {
