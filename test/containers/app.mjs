@@ -13,7 +13,8 @@ let last = 0;
 const server = createServer((request, response) => {
   if (request.url === '/health') {
     response.statusCode = SICK === '' ? 200 : 500;
-    return response.end('well\n');
+    response.end('well\n');
+    return;
   }
   asked += 1;
   if (asked === 1) process.stdout.write(`first ${Date.now()}\n`);

@@ -143,6 +143,10 @@ function openHost({
         ...Object.entries(labels).flatMap(([label, value]) => ['--label', `${label}=${value}`]),
         ...['--volume', `${folder}/app.mjs:/srv/app.mjs:ro`, 'pointsman-base-node', 'node', '/srv/app.mjs'],
       ]),
+    async removeContainers(): Promise<void> {
+      const all = (await engine.docker(['ps', '--all', '--quiet'])).split('\n').filter((id) => id !== '');
+      if (all.length > 0) await engine.docker(['rm', '--force', ...all]);
+    },
     /** The different answers of a dozen requests to this host's balancer, sorted. */
     async answers(host = 'web'): Promise<readonly string[]> {
       const url = `http://${address}/`;
