@@ -23,6 +23,8 @@ export interface EngineApi {
    * when there is none. It has no deadline: a container may have any stop time-out.
    */
   stop(container: string, options?: { readonly graceMs?: number }, signal?: AbortSignal): Promise<boolean>;
+  /** Removes a container that does not run, and keeps its volumes. False when there is none. */
+  remove(container: string, signal?: AbortSignal): Promise<boolean>;
 }
 
 export type EventHandlers = {

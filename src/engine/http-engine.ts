@@ -76,6 +76,14 @@ export class HttpEngine implements EngineApi {
     return true;
   }
 
+  async remove(container: string, signal?: AbortSignal): Promise<boolean> {
+    const path = `/containers/${encodeURIComponent(container)}`;
+    const answer = await this.#ask('DELETE', path, timeLimit(deadlineMs, signal));
+    if (answer.status === 404) return false;
+    if (answer.status >= 300) throw this.#refusal(`DELETE /containers/${container}`, answer);
+    return true;
+  }
+
   /** Resolves with the whole answer. Rejects with Fault `engine` when there is none. */
   #ask(method: string, path: string, signal: AbortSignal | undefined): Promise<Answer> {
     return new Promise((resolve, reject) => {
