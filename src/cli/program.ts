@@ -128,7 +128,9 @@ function flagOf(key: string, setting: Setting): Option | undefined {
     flag.negate = false;
     return flag;
   }
-  const option = new Option(`--${fieldName(key)} <${setting.placeholder}>`, describeSetting(setting));
+  const { placeholder, bare } = setting;
+  const value = bare === undefined ? `<${placeholder}>` : `[${placeholder}]`;
+  const option = new Option(`--${fieldName(key)} ${value}`, describeSetting(setting)).preset(bare);
   return option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
 }
 

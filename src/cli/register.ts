@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { Fault } from '../model/fault.ts';
+import type { OpenContainers } from '../register/announcing.ts';
 import { runRegister } from '../register/run-register.ts';
 import type { Machine } from '../settings/option.ts';
 import { type InstanceSettings, type InstanceTraits, registerCommand } from '../settings/register.ts';
@@ -24,6 +25,7 @@ export async function run(invocation: Invocation): Promise<number> {
       hostname: invocation.machine.hostname,
       interfaces: networkInterfaces,
       loadDeclarations: (traits) => loadDeclarations(traits, invocation.machine),
+      loadContainers: () => loadContainers(invocation.machine),
       env,
       command: file === undefined ? undefined : { file, args, env },
       pid: process.pid,
@@ -35,6 +37,15 @@ export async function run(invocation: Invocation): Promise<number> {
   } finally {
     await registry.close();
   }
+}
+
+async function loadContainers(machine: Machine): Promise<OpenContainers> {
+  const [{ HttpEngine }, { ContainerAgent }] = await Promise.all([
+    import('../engine/http-engine.ts'),
+    import('../register/containers/container-agent.ts'),
+  ]);
+  return ({ engine, traits, publishedAt }, parts) =>
+    new ContainerAgent({ ...parts, engine: new HttpEngine(engine), context: { traits, machine, publishedAt } });
 }
 
 async function loadDeclarations(traits: InstanceTraits, machine: Machine) {

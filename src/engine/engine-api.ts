@@ -27,7 +27,15 @@ export interface EngineApi {
   remove(container: string, signal?: AbortSignal): Promise<boolean>;
 }
 
+export type EngineFacts = {
+  /**
+   * Whether the event `kill` tells that a container was asked to end, and with which signal: Docker's does. podman sends nothing before
+   * the end, and only an inspection says `stopping`.
+   */
+  readonly announcesStops: boolean;
+};
+
 export type EventHandlers = {
-  readonly onOpen: () => void;
+  readonly onOpen: (facts: EngineFacts) => void;
   readonly onEvent: (event: EngineEvent) => void;
 };

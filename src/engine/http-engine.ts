@@ -131,7 +131,7 @@ export class HttpEngine implements EngineApi {
         });
         answer.on('error', fail);
         answer.on('close', () => fail(new Error('the engine ended the stream of events')));
-        onOpen();
+        onOpen({ announcesStops: answer.headers['libpod-api-version'] === undefined });
       });
       const timer = setTimeout(() => asked.destroy(new Error(`no answer within ${deadlineMs / 1000} s`)), deadlineMs);
       asked.on('error', fail);

@@ -7,9 +7,7 @@ const groupsOf = (labels: Readonly<Record<string, string>>) =>
 describe('the labels of a container', () => {
   test('belong to the service of pointsman.service', () => {
     const labels = { 'pointsman.service': 'web', 'pointsman.port': '80', 'pointsman.meta.team': 'blue', other: 'x' };
-    expect(groupsOf(labels)).toEqual([
-      { service: 'web', fields: { service: 'web', port: '80', 'meta.team': 'blue' } },
-    ]);
+    expect(groupsOf(labels)).toEqual([{ service: 'web', fields: { service: 'web', port: '80', 'meta.team': 'blue' } }]);
   });
 
   test.each(['', 'true'])('belong to the service of Compose where pointsman.service is "%s"', (value) => {

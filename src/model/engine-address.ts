@@ -6,6 +6,9 @@ export type EngineAddress =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
+/** Docker's. */
+export const defaultEngine: EngineAddress = { kind: 'unix', path: '/var/run/docker.sock' };
+
 /** Reads `unix:///var/run/docker.sock`, the path alone, or `tcp://HOST:PORT`. */
 export function parseEngineAddress(text: string): Parsed<EngineAddress> {
   if (text.startsWith('tcp://')) {

@@ -53,16 +53,20 @@ export class RegistrationSet {
 
   /** Takes an instance out as soon as every balancer has let go of it. */
   retire(name: string): void {
+    const present = this.#registrations.get(name);
+    if (present === undefined) return;
     this.#leaving.add(name);
     // Made before the first of them drains, so that the balancers are known by then.
     this.#openDeparture();
-    this.#registrations.get(name)?.retire();
+    present.retire();
   }
 
   /** Takes an instance out at once. */
   drop(name: string): void {
+    const present = this.#registrations.get(name);
+    if (present === undefined) return;
     this.#leaving.add(name);
-    this.#registrations.get(name)?.drop();
+    present.drop();
   }
 
   /** Leaves the registry as it is. Resolves when nothing is under way any more. */
