@@ -25,6 +25,7 @@ export async function startHosts() {
   const engines = await startEngines();
   const [one, two] = engines;
   await connect(one.pid, two.pid);
+  await Promise.all([setHostname('one', one), setHostname('two', two)]);
   await cp(join(root, 'test/containers/app.mjs'), join(folder, 'app.mjs'));
   const hosts = {
     one: openHost({ name: 'one', engine: one, folder }),
@@ -78,6 +79,10 @@ async function connect(one: number, two: number): Promise<void> {
   for (const pid of [one, two]) await ip(pid, 'link', 'set', 'eth0', 'up');
 }
 
+/** The ids of instances begin with the name of their machine. */
+const setHostname = (name: string, { pid }: Pick<Engine, 'pid'>) =>
+  execa('nsenter', ['-t', String(pid), '-u', '--', 'hostname', name]);
+
 function startEtcd({ pid }: Pick<Engine, 'pid'>, data: string) {
   const client = `http://${addresses.one}:2379`;
   const listens = ['--listen-client-urls', client, '--advertise-client-urls', client];
@@ -129,7 +134,7 @@ function openHost({
       return { code, output: run.output.join('\n') };
     },
     startAgent: (...more: readonly string[]): PointsmanProcess =>
-      start(['register', '--registry', registry, '--containers', `unix://${socket}`, '--net', `${address}/32`, '--host', name, ...more]), // biome-ignore format: one command
+      start(['register', '--registry', registry, '--containers', `unix://${socket}`, '--containers-host', address, ...more]), // biome-ignore format: one command
     async startBalancer(): Promise<PointsmanProcess> {
       const dir = join(folder, `balancer-${name}`);
       const balancer = start(['balance', '--registry', registry, '--id', `lb-${name}`, '--dir', dir, '--http', `${address}:80`, '--admin', `${address}:8404`]); // biome-ignore format: one command

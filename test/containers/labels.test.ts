@@ -54,15 +54,15 @@ describe.skipIf(reason !== undefined)('containers with labels on two hosts', () 
 
   test('a container of each host is served by both balancers, until it ends', async () => {
     printLogsOnFailure();
-    await hosts.one.startApp('a', web, published);
-    await hosts.two.startApp('b', web, published);
-    await serve('a version 1', 'b version 1');
-    expect(await hosts.keys('instances/')).toEqual(['instances/web/one-a', 'instances/web/two-b']);
-    await hosts.one.docker(['kill', '--signal', 'KILL', 'a']);
-    await serve('b version 1');
-    await hosts.one.docker(['start', 'a']);
-    await serve('a version 1', 'b version 1');
-    await hosts.two.docker(['restart', '--time', '1', 'b']);
-    await serve('a version 1', 'b version 1');
+    await hosts.one.startApp('web-1', web, published);
+    await hosts.two.startApp('web-2', web, published);
+    await serve('web-1 version 1', 'web-2 version 1');
+    expect(await hosts.keys('instances/')).toEqual(['instances/web/one-web-1', 'instances/web/two-web-2']);
+    await hosts.one.docker(['kill', '--signal', 'KILL', 'web-1']);
+    await serve('web-2 version 1');
+    await hosts.one.docker(['start', 'web-1']);
+    await serve('web-1 version 1', 'web-2 version 1');
+    await hosts.two.docker(['restart', '--time', '1', 'web-2']);
+    await serve('web-1 version 1', 'web-2 version 1');
   });
 });
