@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
+import { formatDuration } from '../model/quantity.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { ContainerSource, InstanceSettings, RegisterSettings } from '../settings/register.ts';
 import { Agent, type AgentParts } from './agent.ts';
@@ -80,6 +81,7 @@ export class Announcing {
     this.#stopFollowing();
     const departure = this.#openDeparture();
     await Promise.all([this.#agent?.freeze(), this.#containers?.freeze()]);
+    this.#logKept();
     const all = this.#leaving;
     await Promise.all(all.map((one) => one.leave(departure, signal, all.length))).finally(() => departure.close());
   }
@@ -96,6 +98,14 @@ export class Announcing {
       this.#agent?.stop(),
       this.#containers?.stop(),
     ]);
+  }
+
+  #logKept(): void {
+    const kept = this.#keepsContainers ? (this.#containers?.registrations.size ?? 0) : 0;
+    if (kept === 0) return;
+    const { settings, logger } = this.#parts;
+    const message = `${kept} instances of containers stay for the next agent, for at most ${formatDuration(settings.ttlMs)}`;
+    logger.info({ event: 'containers-kept', instances: kept, ttlMs: settings.ttlMs }, message);
   }
 
   get #keepsContainers(): boolean {

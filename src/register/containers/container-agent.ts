@@ -129,14 +129,7 @@ export class ContainerAgent {
   #carryOut(wanted: ReadonlyMap<string, Want>): void {
     const before = this.#wanted;
     this.#wanted = wanted;
-    for (const [name, { container }] of before) {
-      if (wanted.has(name)) continue;
-      // A container that still runs declares the instance under another name: it may finish its requests.
-      const up = this.#watch.seen.get(container);
-      const runs = up?.stage === 'up' && up.container.phase === 'running' && up.container.health !== 'unhealthy';
-      if (runs) this.#registrations.retire(name);
-      else this.#registrations.drop(name);
-    }
+    for (const [name, want] of before) if (!wanted.has(name)) this.#takeOut(name, want);
     for (const [name, { how, declared, container }] of wanted) {
       const former = before.get(name);
       const same =
@@ -150,6 +143,7 @@ export class ContainerAgent {
           this.#registrations.announce(name, declared);
           break;
         case 'pause':
+          this.#logUnhealthy(name, container, 'takes no new requests');
           this.#registrations.all.get(name)?.pause();
           break;
         case 'retire':
@@ -157,6 +151,25 @@ export class ContainerAgent {
           break;
       }
     }
+  }
+
+  #takeOut(name: string, { container: id }: Want): void {
+    const seen = this.#watch.seen.get(id);
+    if (seen?.stage === 'up' && seen.container.phase === 'running') {
+      // It still runs, and declares the instance under another name: the requests of this one may end.
+      if (seen.container.health !== 'unhealthy') {
+        this.#registrations.retire(name);
+        return;
+      }
+      this.#logUnhealthy(name, id, 'is taken out of the registry');
+    }
+    this.#registrations.drop(name);
+  }
+
+  #logUnhealthy(instance: string, id: string, becomes: string): void {
+    const container = this.#watch.seen.get(id)?.container.name ?? id;
+    const message = `${instance} is unhealthy and ${becomes}: the HEALTHCHECK of ${container} fails`;
+    this.#parts.logger.warn({ event: 'unhealthy', instance, container }, message);
   }
 
   /** Ends the applications of the containers that left, since their engine waits for that. */

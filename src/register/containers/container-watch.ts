@@ -32,7 +32,8 @@ export class ContainerWatch {
   readonly #seen = new Map<string, SeenContainer>();
   /** The inspections under way, and whether something happened since they began. */
   readonly #reading = new Map<string, { stale: boolean }>();
-  #away: string | undefined;
+  /** Why the engine is not followed; undefined when it is. */
+  #away: string | undefined = 'not connected yet';
   #running: Promise<void> | undefined;
   #complete = false;
 
