@@ -30,6 +30,7 @@ const mayImport = {
   operate: 'model registry catalog',
   files: 'model waiting metrics fs template go-template settings registry catalog',
   engine: 'model waiting',
+  rollout: 'model waiting registry fleet operate engine',
   register: 'model waiting logging fs settings registry fleet engine',
   'balance/observe': 'model logging metrics catalog haproxy fleet',
   'balance/state': 'model waiting metrics fs registry catalog render haproxy balance/observe',
@@ -63,7 +64,7 @@ const mayImport = {
     'model settings registry declarations catalog render haproxy balance/state balance balance/secrets balance/tls',
   apply: 'model waiting metrics registry declarations fleet check',
   demo: 'model waiting settings registry',
-  cli: 'model waiting metrics fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files engine register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply demo',
+  cli: 'model waiting metrics fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files engine rollout register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply demo',
 };
 
 const order = Object.keys(mayImport);
