@@ -21,7 +21,7 @@ import { print, warn } from './outputs.ts';
 import { sayingWaits, waitingFor } from './saying-waits.ts';
 
 /** Areas that pointsman writes itself. They have no meaning in another registry. */
-const ownAreas = ['balancers', 'releases', 'waits', 'sets'];
+const ownAreas = ['balancers', 'releases', 'waits', 'labels', 'sets'];
 
 /** `pointsman export`. */
 export async function run(invocation: Invocation): Promise<number> {

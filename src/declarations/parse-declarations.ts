@@ -86,7 +86,7 @@ function readDocument(source: Source, document: Document.Parsed): void {
 export const firstAt = ({ file, line, column }: Place): string => `first at ${file}:${line}:${column}`;
 
 const areaList = `${declaredAreas.slice(0, -1).join(', ')} or ${declaredAreas.at(-1)}`;
-const ownAreas = ['balancers', 'releases', 'waits', 'sets'];
+const ownAreas = ['balancers', 'releases', 'waits', 'labels', 'sets'];
 
 /** Reads the tree of keys in one document. */
 class TreeReader {

@@ -10,7 +10,7 @@ export type KeySubject =
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
   | { readonly kind: 'claim'; readonly service: ClaimTarget }
-  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`, `certificates/`, `acme/`. */
+  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `labels/`, `sets/`, `certificates/`, `acme/`. */
   | { readonly kind: 'other' };
 
 /** The key of an instance's registration. */
@@ -54,6 +54,7 @@ const otherAreas: readonly (string | undefined)[] = [
   'releases',
   'waits',
   'keys',
+  'labels',
   'sets',
   'certificates',
   'acme',
