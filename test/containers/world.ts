@@ -68,7 +68,10 @@ export async function openWorld() {
   /** A container that is made by the API gets no flags of ours. */
   const withUlimits = async () => {
     const conf = join(folder, 'containers.conf');
-    await writeFile(conf, '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\ncgroups = "disabled"\n');
+    await writeFile(
+      conf,
+      '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\ncgroups = "disabled"\n',
+    );
     return { ...env, CONTAINERS_CONF: conf };
   };
 
