@@ -1,10 +1,11 @@
 // The application of the tests with container labels: answers with its host name and version, keeps requests to /slow open, and on
 // SIGTERM ends after its open requests, as an application does that knows nothing of pointsman. LINGER: it goes on for so many ms
 // after SIGTERM and then prints how long requests still came, so that a test can tell when it left the balancers.
+// ABRUPT: it ends at once.
 import { createServer } from 'node:http';
 import { hostname } from 'node:os';
 
-const { PORT = '8080', VERSION = '1', LINGER = '0', SICK = '' } = process.env;
+const { PORT = '8080', VERSION = '1', LINGER = '0', ABRUPT = '' } = process.env;
 let asked = 0;
 /** @type {number | undefined} */
 let ending;
@@ -12,7 +13,6 @@ let last = 0;
 
 const server = createServer((request, response) => {
   if (request.url === '/health') {
-    response.statusCode = SICK === '' ? 200 : 500;
     response.end('well\n');
     return;
   }
@@ -25,6 +25,7 @@ const server = createServer((request, response) => {
 });
 server.listen(Number(PORT), () => process.stdout.write(`listening ${Date.now()}\n`));
 process.once('SIGTERM', () => {
+  if (ABRUPT !== '') process.exit(0);
   ending = performance.now();
   process.stdout.write(`term ${Date.now()}\n`);
   setTimeout(() => {

@@ -166,6 +166,11 @@ function openHost({
     /** MB that a process has in memory. */
     memory: async ({ pid }: Pick<PointsmanProcess, 'pid'>): Promise<number> =>
       Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024,
+    /** Seconds of processor time until now. */
+    async cpu({ pid }: Pick<PointsmanProcess, 'pid'>): Promise<number> {
+      const stat = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
+      return (Number(stat[11]) + Number(stat[12])) / 100; // in clock ticks, 100 a second on Linux
+    },
     async end(): Promise<void> {
       for (const one of running) await one.destroy();
       await endHaproxy(join(folder, `balancer-${name}`));
