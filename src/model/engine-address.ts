@@ -1,4 +1,4 @@
-import { parseAddress } from './address.ts';
+import { formatAddress, parseAddress } from './address.ts';
 import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 
 /** Where the API of a container engine is. */
@@ -23,4 +23,6 @@ export function parseEngineAddress(text: string): Parsed<EngineAddress> {
 
 /** As the user writes it. */
 export const formatEngineAddress = (address: EngineAddress): string =>
-  address.kind === 'unix' ? `unix://${address.path}` : `tcp://${address.host}:${address.port}`;
+  address.kind === 'unix'
+    ? `unix://${address.path}`
+    : `tcp://${formatAddress({ ...address, family: address.host.includes(':') ? 'ipv6' : 'name' })}`;
