@@ -1,5 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { withSplit } from '../catalog/split.ts';
+import { choosePolicies, describeDisagreements } from '../container-policies/choose-policies.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
@@ -72,7 +73,9 @@ export async function readStatus(
   const trouble = troubleOf({
     balancers,
     catalog,
-    beside: [stranger, ...unanswered, away].filter((line) => line !== undefined),
+    beside: [stranger, ...unanswered, away, ...describeDisagreements(choosePolicies(entries))].filter(
+      (line) => line !== undefined,
+    ),
   });
   return {
     location: registry.location,
