@@ -63,7 +63,7 @@ const mayImport = {
   check:
     'model settings registry declarations catalog render haproxy balance/state balance balance/secrets balance/tls',
   apply: 'model waiting metrics registry declarations fleet check',
-  'container-policies': 'model waiting logging registry declarations apply',
+  'container-policies': 'model waiting logging registry engine declarations apply',
   demo: 'model waiting settings registry',
   cli: 'model waiting metrics fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files engine rollout register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply container-policies demo',
 };

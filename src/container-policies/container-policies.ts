@@ -68,7 +68,7 @@ export class ContainerPolicies {
     this.#follower = registry.follow((event) => this.#take(event), keysFrom('labels/'));
   }
 
-  /** Tells what all containers of this host ask for now. */
+  /** Tells what the containers of this host ask for now, all of them. */
   update(asked: readonly ContainerPolicy[]): void {
     const { host, logger } = this.#parts;
     const now = hostPolicies(asked);

@@ -1,9 +1,13 @@
+import type { Container } from '../engine/container.ts';
+import { labelGroups } from '../engine/label-groups.ts';
 import { Fault } from '../model/fault.ts';
 import { parseRecord } from '../model/json.ts';
+import { parseServiceName } from '../model/name.ts';
 import { policyProblems } from '../model/policy.ts';
+import type { ContainerPolicy } from './choose-policies.ts';
 
 /** The labels of one service of a container that are about its policy. */
-export type PolicyLabels = {
+type PolicyLabels = {
   /** `pointsman`, or `pointsman.web`. */
   readonly prefix: string;
   /** `shop.example.com,www.example.com` */
@@ -40,4 +44,23 @@ export function policyOfLabels(
       : fault('policy', path.length === 0 ? reason : `${path.join('.')}: ${reason}`),
   );
   return problems.length === 0 ? text : problems;
+}
+
+/** What a container asks for its services, and the mistakes in the labels. The services with a mistake ask for nothing. */
+export function readPolicyLabels({ name, labels, createdAt }: Pick<Container, 'name' | 'labels' | 'createdAt'>): {
+  readonly asked: readonly ContainerPolicy[];
+  readonly problems: readonly Fault[];
+} {
+  const asked: ContainerPolicy[] = [];
+  const problems: Fault[] = [];
+  for (const { name: group, service: text, fields } of labelGroups(labels)) {
+    const prefix = group === undefined ? 'pointsman' : `pointsman.${group}`;
+    const policy = policyOfLabels(name, { prefix, hosts: fields.get('hosts'), policy: fields.get('policy') });
+    const service = parseServiceName(text);
+    // The agent reports a service without a valid name for its instance.
+    if (policy === undefined || !service.ok) continue;
+    if (typeof policy === 'string') asked.push({ service: service.value, policy, container: name, created: createdAt });
+    else problems.push(...policy);
+  }
+  return { asked, problems };
 }

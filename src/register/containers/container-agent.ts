@@ -19,6 +19,16 @@ export type ContainerAgentParts = Pick<RegistrationSetParts, 'openRegistration' 
   readonly logger: Logger;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
+  readonly policies: LabelledPolicies;
+};
+
+/** The policies of services that labels ask for. */
+export type LabelledPolicies = {
+  /** Called with all containers of the engine at each change of one of them. */
+  readonly update: (containers: readonly Container[]) => void;
+  /** What is wrong with the labels of a container that are about policies. */
+  readonly problemsOf: (container: Container) => readonly Fault[];
+  readonly close: () => Promise<void>;
 };
 
 /** How often to read this machine's addresses, in ms: no event reports a change. */
@@ -70,7 +80,7 @@ export class ContainerAgent {
   /** Leaves the registry as it is. Resolves when nothing is under way any more. */
   async stop(): Promise<void> {
     await this.freeze();
-    await this.#registrations.stop();
+    await Promise.all([this.#registrations.stop(), this.#parts.policies.close()]);
   }
 
   /** Many events that arrive together are one change. */
@@ -104,12 +114,13 @@ export class ContainerAgent {
     }
     this.#carryOut(wanted);
     this.#passOn();
+    this.#parts.policies.update(readings.map((one) => one.seen.container));
   }
 
   #read(seen: SeenContainer, announcer: Announcer): Reading {
     const { container } = seen;
     const { instances, problems } = readLabels(container, this.#parts.context);
-    const faults = [...problems];
+    const faults = [...problems, ...this.#parts.policies.problemsOf(container)];
     const declaring = instances.flatMap((labelled) => {
       const declared = declare(labelled.settings, announcer);
       if (declared instanceof Fault) {
