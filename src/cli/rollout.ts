@@ -137,7 +137,7 @@ function describeEvent(event: RolloutEvent): string {
     case 'started':
       return `the command started ${names}`;
     case 'unguarded':
-      return `the command itself stopped ${names} before others were served, so requests may have failed: use a command that only starts containers, or --order stop-first`;
+      return `the command itself stopped ${names}: use a command that only starts containers, or --order stop-first`;
     case 'served':
       return `every balancer serves ${names}`;
     case 'draining':

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Instance } from '../model/instance.ts';
 import { formatDuration } from '../model/quantity.ts';
@@ -43,6 +44,8 @@ export class ContainerDrains {
   async drain(containers: readonly Container[], signal: AbortSignal | undefined): Promise<StepResult> {
     const { instances, drains, drainTimeoutMs, lastsMs, force, onProgress, onWarning } = this.#parts;
     const limit = timeLimit(drainTimeoutMs, signal);
+    // Each instance listens to it.
+    setMaxListeners(0, limit);
     instances.follow(containers.flatMap(({ services }) => services));
     const known = await instances.until(() => true, limit);
     if (known === undefined) return { ok: false, because: whyNot(signal, 'the registry did not answer') };
@@ -60,7 +63,7 @@ export class ContainerDrains {
         const name = nameOf(instance);
         missing.set(
           name,
-          await this.#drained1(instance, limit, (now) => {
+          await this.#drainedOne(instance, limit, (now) => {
             missing.set(name, now);
             onProgress(`draining: ${open().join('; ')}`);
           }),
@@ -111,7 +114,7 @@ export class ContainerDrains {
   }
 
   /** One that leaves the registry by itself, because its check fails, has nothing to acknowledge any more. */
-  async #drained1(
+  async #drainedOne(
     instance: Instance,
     limit: AbortSignal,
     onProgress: (missing: readonly string[]) => void,
@@ -120,13 +123,15 @@ export class ContainerDrains {
     const over = new AbortController();
     const stop = AbortSignal.any([limit, over.signal]);
     const isThere = (now: ContainerInstances) => now.ofService(instance.service).some((one) => one.instance.id === instance.id); // biome-ignore format: one idea
-    const absent = instances.until((now) => (isThere(now) ? undefined : true), stop);
-    const missing = await Promise.race([
-      drains.drained(instance, stop, onProgress),
-      absent.then((gone) => (gone === true ? [] : drains.drained(instance, stop, onProgress))),
-    ]);
+    void instances
+      .until((now) => (isThere(now) ? undefined : true), stop)
+      .then((gone) => {
+        if (gone === true) over.abort();
+      });
+    const missing = await drains.drained(instance, stop, onProgress);
+    const isGone = over.signal.aborted;
     over.abort();
-    return missing;
+    return isGone ? [] : missing;
   }
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EngineApi } from '../engine/engine-api.ts';
 import { describeObstacle } from '../fleet/barrier.ts';
@@ -87,6 +88,8 @@ export class EngineHost implements RolloutHost {
     }
     const reached = new AbortController();
     const stop = AbortSignal.any([limit, reached.signal]);
+    // Each instance listens to it.
+    setMaxListeners(0, stop);
     const states = await Promise.all(
       others.map(async ({ instance: { id } }) => {
         const state = await this.#serves(service, id, stop);
@@ -103,6 +106,7 @@ export class EngineHost implements RolloutHost {
     const limit = timeLimit(timeoutMs, this.#signal);
     const ended = new AbortController();
     const stop = AbortSignal.any([limit, ended.signal]);
+    setMaxListeners(0, stop);
     let because: string | undefined;
     const watching = this.#watchEnds(containers, stop).then((text) => {
       because = text;

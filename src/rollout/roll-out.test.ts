@@ -75,7 +75,7 @@ describe('a rollout that starts first', () => {
 
   test('goes back when the new containers are not served, and leaves the old ones alone', async () => {
     const { steps, end } = await run({ before: 'a', after: 'a b', served: not('b has ended') });
-    expect(steps).toEqual(['command for 2', 'served b', 'undrain a', 'drain b', 'remove b']);
+    expect(steps).toEqual(['command for 2', 'served b', 'drain b', 'remove b']);
     expect(end).toEqual({ kind: 'back', because: 'b has ended' });
   });
 
@@ -88,19 +88,26 @@ describe('a rollout that starts first', () => {
   test('does not stop new containers that have open requests, although it goes back', async () => {
     const open = not('lb-1 has 2 open requests');
     const { steps, end } = await run({ before: 'a', after: 'a b', served: not('late'), drained: [open] });
-    expect(steps.slice(2)).toEqual(['undrain a', 'drain b', 'undrain b']);
+    expect(steps.slice(2)).toEqual(['drain b', 'undrain b']);
     expect(end).toEqual({ kind: 'stuck', because: 'late', now: 'b run on: lb-1 has 2 open requests' });
   });
 
   test('removes what a command started that failed', async () => {
     const { steps, end } = await run({ before: 'a', after: 'a b', exitCode: 17 });
-    expect(steps).toEqual(['command for 2', 'undrain a', 'drain b', 'remove b']);
+    expect(steps).toEqual(['command for 2', 'drain b', 'remove b']);
     expect(end).toEqual({ kind: 'back', because: 'the command ended with 17' });
   });
 
   test('fails when the command starts nothing', async () => {
     const { end } = await run({ before: 'a', after: 'a' });
     expect(end).toEqual({ kind: 'back', because: 'the command started no new container' });
+  });
+
+  test('fails at its end when the command itself stopped old containers, whose requests nobody waited for', async () => {
+    const { steps, end } = await run({ before: 'a b', after: 'b c' });
+    expect(steps).toEqual(['command for 4', 'forget a', 'served c', 'drain b', 'remove b']);
+    const because = 'the command itself stopped a, so requests may have failed';
+    expect(end).toEqual({ kind: 'stuck', because, now: 'every balancer serves c' });
   });
 
   test('never stops the new containers when the command itself stopped old ones', async () => {

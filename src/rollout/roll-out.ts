@@ -1,5 +1,4 @@
-import type { ServingContainer } from './service-containers.ts';
-import { changesBetween } from './service-containers.ts';
+import { type ContainerChanges, changesBetween, type ServingContainer } from './service-containers.ts';
 
 /** Which containers are served first: the new ones, while the old ones serve; or none of them, while other hosts serve. */
 export type RolloutOrder = 'start-first' | 'stop-first';
@@ -62,12 +61,12 @@ export async function rollOut(
     const others = await host.othersServe(old);
     if (!others.ok) return { kind: 'back', because: others.because };
     const drained = await drain(host, old, say);
-    if (!drained.ok) return goBack(host, { left: old, fresh: [], lost: [] }, drained.because, say);
+    if (!drained.ok) return goBack(host, { left: old, fresh: [], lost: [], drained: true }, drained.because, say);
   }
   const scale = Math.max(1, order === 'start-first' ? 2 * old.length : old.length);
   say({ kind: 'command', scale });
   const exitCode = await host.runCommand(scale);
-  const changes = changesBetween(before, await host.containers());
+  const changes = { ...changesBetween(before, await host.containers()), drained: guarded };
   const { fresh, left, lost } = changes;
   const because = exitCode !== 0 ? `the command ended with ${exitCode}` : 'the command started no new container';
   if (exitCode !== 0 || fresh.length === 0) return goBack(host, changes, because, say);
@@ -82,11 +81,15 @@ export async function rollOut(
   say({ kind: 'served', containers: namesOf(fresh) });
   if (!guarded && left.length > 0) {
     const drained = await drain(host, left, say);
-    if (!drained.ok) return goBack(host, changes, drained.because, say);
+    if (!drained.ok) return goBack(host, { ...changes, drained: true }, drained.because, say);
   }
   if (left.length > 0) {
     await host.remove(left);
     say({ kind: 'removed', containers: namesOf(left) });
+  }
+  if (lost.length > 0 && !guarded) {
+    const unguarded = `the command itself stopped ${namesOf(lost).join(', ')}, so requests may have failed`;
+    return { kind: 'stuck', because: unguarded, now: `every balancer serves ${namesOf(fresh).join(', ')}` };
   }
   return { kind: 'done', started: namesOf(fresh), removed: [...namesOf(lost), ...namesOf(left)] };
 }
@@ -103,11 +106,11 @@ function drain(
 /** The old containers get requests again first. Then the new ones leave as the old ones would have left. */
 async function goBack(
   host: RolloutHost,
-  { fresh, left, lost }: ReturnType<typeof changesBetween>,
+  { fresh, left, lost, drained: wasDrained }: ContainerChanges & { readonly drained: boolean },
   because: string,
   say: (event: RolloutEvent) => void,
 ): Promise<RolloutEnd> {
-  if (left.length > 0) {
+  if (wasDrained && left.length > 0) {
     await host.undrain(left);
     say({ kind: 'undrained', containers: namesOf(left) });
   }

@@ -21,10 +21,10 @@ describe('the containers of a service', () => {
     ];
     const found = containersOf(web.value, all).map(({ name, active, services }) => [name, active, services]);
     expect(found).toEqual([
-      ['running', true, ['web']],
+      ['both', true, ['web', 'admin']],
       ['crashing', true, ['web']],
       ['ended', false, ['web']],
-      ['both', true, ['web', 'admin']],
+      ['running', true, ['web']],
     ]);
   });
 

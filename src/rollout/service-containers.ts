@@ -44,7 +44,8 @@ export function containersOf(service: ServiceName, listed: readonly ListedContai
       active: activeStates.includes(state),
       services: servicesOf(labels),
     }))
-    .filter(({ services }) => services.includes(service));
+    .filter(({ services }) => services.includes(service))
+    .sort((one, other) => one.name.localeCompare(other.name, 'en', { numeric: true }));
 }
 
 /** Compares the containers before and after the command. It may also have started a container that was stopped before. */
