@@ -87,7 +87,7 @@ export class ContainerAgent {
   #schedule(): void {
     if (this.#due) return;
     this.#due = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#due = false;
       if (!this.#over) this.#update();
     });
@@ -147,7 +147,7 @@ export class ContainerAgent {
         former !== undefined &&
         former.how === how &&
         former.container === container &&
-        sameDeclaration(former.declared, declared);
+        (former.declared === declared || sameDeclaration(former.declared, declared));
       if (same) continue;
       switch (how) {
         case 'announce':
