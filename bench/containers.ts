@@ -36,7 +36,7 @@ async function printed(host: Host, container: string, word: string): Promise<num
   return Number(line.split(' ')[1]);
 }
 
-/** The engine's `health_status: healthy` to the first request, with two balancers that send about 200 requests a second each. */
+/** The engine's `health_status: healthy` to the first request, with requests to both balancers without a pause. */
 async function measureArrivals(): Promise<readonly number[]> {
   const times: number[] = [];
   const health = ['--health-cmd=test -e /tmp/ready', '--health-interval=200ms', '--health-retries=1'];
@@ -134,7 +134,10 @@ async function measureMemory(counts: readonly number[]) {
 try {
   console.log(`# Containers with labels\n\n${await describeMachine('haproxy')}. Two hosts, each with Docker Engine ${await one.docker(['version', '--format', '{{.Server.Version}}'])}, a balancer and an agent. Times in ms.\n`); // biome-ignore format: one text
   const agents = both.map((host) => host.startAgent());
+  // The service exists, so that no measurement waits for a reload of HAProxy.
+  await two.startApp('base', web, '--publish=8080');
   const load = hosts.load();
+  await load.sees('base version 1');
   table('from', 'to', 'p50', 'p95', 'most');
   console.log(row('the engine says that a container is healthy', 'its first request', ...quantiles(await measureArrivals()))); // biome-ignore format: one row
   console.log(row('SIGTERM of a plain `docker stop`', 'its last request', ...quantiles(await measureDepartures())));
@@ -142,7 +145,9 @@ try {
   await Promise.all(both.map((host) => host.removeContainers()));
   await instances(0);
 
-  console.log('\nTen containers of one service on both hosts are replaced, five a host, with about 400 requests a second.\n');
+  console.log(
+    '\nTen containers of one service on both hosts are replaced, five a host, while four clients send requests.\n',
+  );
   table('way', 'requests', 'failed', 'seconds');
   const up = (host: Host, file: string) => host.docker(['compose', '-f', file, 'up', '--detach'], { VERSION: '2' });
   console.log(row('`stop_signal: SIGURG`', ...(await measureReplacing('stop_signal: SIGURG\n    stop_grace_period: 60s', up)))); // biome-ignore format: one row
