@@ -70,7 +70,10 @@ async function measureDepartures(): Promise<readonly number[]> {
 }
 
 /** What a way to replace all of ten containers loses. */
-async function measureReplacing(more: string, replace: (host: Host, file: string) => Promise<unknown>) {
+async function measureReplacing(
+  replace: (host: Host, file: string) => Promise<unknown>,
+  { more = '', abrupt = false } = {},
+) {
   const file = join(hosts.folder, 'compose.yaml');
   const labels = '{ pointsman.service: "", pointsman.port: "8080", pointsman.check: "http:///health" }';
   await writeFile(
@@ -80,7 +83,7 @@ services:
   web:
     image: pointsman-base-node
     command: [node, /srv/app.mjs]
-    ${more.includes('environment') ? '' : 'environment: { VERSION: "${VERSION}" }'}
+    environment: { VERSION: "\${VERSION}", ABRUPT: "${abrupt ? 'yes' : ''}" }
     ports: ["8080"]
     volumes: ["${hosts.folder}/app.mjs:/srv/app.mjs:ro"]
     labels: ${labels}
@@ -88,8 +91,8 @@ services:
     ${more}
 `,
   );
-  const up = (host: Host) => host.docker(['compose', '-f', file, 'up', '--detach'], { VERSION: '1' });
-  await Promise.all(both.map(up));
+  const first = (host: Host) => host.docker(['compose', '-f', file, 'up', '--detach'], { VERSION: '1' });
+  await Promise.all(both.map(first));
   await instances(10);
   const load = hosts.load();
   await until('all ten answer', () => load.answers().length === 10, patience);
@@ -150,20 +153,21 @@ try {
   );
   table('way', 'requests', 'failed', 'seconds');
   const up = (host: Host, file: string) => host.docker(['compose', '-f', file, 'up', '--detach'], { VERSION: '2' });
-  console.log(row('`stop_signal: SIGURG`', ...(await measureReplacing('stop_signal: SIGURG\n    stop_grace_period: 60s', up)))); // biome-ignore format: one row
+  const harmless = { more: 'stop_signal: SIGURG\n    stop_grace_period: 60s' };
+  console.log(row('`stop_signal: SIGURG`', ...(await measureReplacing(up, harmless))));
   const stop = async (host: Host, file: string) => {
     for (const i of [1, 2, 3, 4, 5]) await host.pointsman('stop', '--engine', `unix://${host.socket}`, `shop-web-${i}`);
     await up(host, file);
   };
-  console.log(row('`pointsman stop`, one after the other', ...(await measureReplacing('', stop))));
+  console.log(row('`pointsman stop`, one after the other', ...(await measureReplacing(stop))));
   const rollout = (host: Host, file: string) =>
     host.pointsman(
       ...['rollout', '--engine', `unix://${host.socket}`, 'web', '--', 'sh', '-c'],
       `VERSION=2 nsenter -t ${host.engine.pid} -m -n docker compose -f ${file} up --detach --no-recreate --scale web=$ROLLOUT_SCALE`,
     );
-  console.log(row('`pointsman rollout`', ...(await measureReplacing('', rollout))));
-  console.log(row('plain, the application finishes its open requests', ...(await measureReplacing('', up))));
-  console.log(row('plain, the application exits at once', ...(await measureReplacing('environment: { VERSION: "${VERSION}", ABRUPT: "1" }', up)))); // biome-ignore format: one row
+  console.log(row('`pointsman rollout`', ...(await measureReplacing(rollout))));
+  console.log(row('plain, the application finishes its open requests', ...(await measureReplacing(up))));
+  console.log(row('plain, the application exits at once', ...(await measureReplacing(up, { abrupt: true }))));
   for (const agent of agents) {
     agent.kill('SIGKILL');
     await agent.ended;
