@@ -76,6 +76,23 @@ test('a container with a harmless stop signal leaves first, and then gets SIGTER
   await process.logged('container-left');
 });
 
+test('an agent that ends while a container leaves ends the application of the container first', async () => {
+  const { engine, agent, idOf, states, registry } = await start();
+  engine.put('a', web('web-1', { stopSignal: 'SIGURG' }));
+  // A balancer that lives and never says what it serves: a leave waits for it.
+  const balancer = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
+  await balancer.put('balancers/lb', '{"format":1}');
+  const process = agent();
+  const name = await until('it is there', () => idOf('web-1'));
+  engine.send('a', 'kill', { signal: '23' });
+  await until('it drains', () => states(name).at(-1) === 'draining');
+  process.kill('SIGTERM');
+  await process.logged('leaving');
+  await balancer.close();
+  expect((await process.ended).code).toBe(0);
+  expect(engine.requests).toContain('POST /containers/a/kill');
+});
+
 test('a proxy that allows only GET is enough for all but the SIGTERM, which the log says', async () => {
   const { engine, agent, present } = await start({ forbidden: ['POST'] });
   engine.put('a', web('web-1', { stopSignal: 'SIGURG' }));

@@ -11,7 +11,7 @@ export type PublishedPort = {
 };
 
 /** A network that a container is connected to. */
-export type ContainerNetwork = {
+type ContainerNetwork = {
   readonly name: string;
   readonly ipv4: string | undefined;
   readonly ipv6: string | undefined;

@@ -80,7 +80,8 @@ export class Announcing {
   async leave(signal: AbortSignal): Promise<void> {
     this.#stopFollowing();
     const departure = this.#openDeparture();
-    await Promise.all([this.#agent?.freeze(), this.#containers?.freeze()]);
+    await Promise.all([this.#agent?.freeze(), this.#containers?.settled(signal)]);
+    await this.#containers?.freeze();
     this.#logKept();
     const all = this.#leaving;
     await Promise.all(all.map((one) => one.leave(departure, signal, all.length))).finally(() => departure.close());

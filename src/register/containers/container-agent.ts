@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Container } from '../../engine/container.ts';
 import type { EngineApi } from '../../engine/engine-api.ts';
 import { describe, Fault } from '../../model/fault.ts';
+import { aborted } from '../../waiting/time-limit.ts';
 import { type Announcer, declare } from '../declare.ts';
 import { sameDeclaration } from '../declared-files.ts';
 import type { Declared } from '../registration.ts';
@@ -49,6 +50,9 @@ export class ContainerAgent {
   #timer: NodeJS.Timeout | undefined;
   #due = false;
   #over = false;
+  /** The SIGTERMs under way. */
+  readonly #terminating = new Set<Promise<void>>();
+  #onUpdated: () => void = () => undefined;
 
   constructor(parts: ContainerAgentParts) {
     const { engine, logger, random } = parts;
@@ -68,6 +72,17 @@ export class ContainerAgent {
   /** The present registrations, by `service/id`. */
   get registrations(): RegistrationSet['all'] {
     return this.#registrations.all;
+  }
+
+  /** Resolves when no container waits for its instances to leave any more, or `signal` aborts: nobody else would end its application. */
+  async settled(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && [...this.#watch.seen.values()].some(({ stage }) => stage === 'leaving')) {
+      const updated = new Promise<void>((resolve) => {
+        this.#onUpdated = resolve;
+      });
+      await Promise.race([updated, aborted(signal)]);
+    }
+    await Promise.all(this.#terminating);
   }
 
   /** Stops to follow the engine: from now on the registrations stay as they are. */
@@ -115,6 +130,7 @@ export class ContainerAgent {
     this.#carryOut(wanted);
     this.#passOn();
     this.#parts.policies.update(readings.map((one) => one.seen.container));
+    this.#onUpdated();
   }
 
   #read(seen: SeenContainer, announcer: Announcer): Reading {
@@ -190,7 +206,8 @@ export class ContainerAgent {
       const names = [...this.#wanted].filter(([, want]) => want.container === container.id).map(([name]) => name);
       if (names.some((name) => this.#registrations.all.has(name))) continue;
       this.#watch.passedOn(container.id);
-      void this.#terminate(container);
+      const terminated = this.#terminate(container).finally(() => this.#terminating.delete(terminated));
+      this.#terminating.add(terminated);
     }
   }
 
@@ -198,8 +215,9 @@ export class ContainerAgent {
     const { engine, logger } = this.#parts;
     const about = { container: name, containerId: id };
     try {
-      await engine.kill(id, 'TERM');
-      logger.info({ event: 'container-left', ...about }, `${name} left; pointsman sent SIGTERM to it`);
+      const runs = await engine.kill(id, 'TERM');
+      const end = runs ? 'pointsman sent SIGTERM to it' : 'it has ended by itself';
+      logger.info({ event: 'container-left', ...about }, `${name} left; ${end}`);
     } catch (error) {
       const reason = describe(error);
       const message = `${name} left, and gets no SIGTERM: ${reason}; its engine kills it when its stop time-out is over`;
