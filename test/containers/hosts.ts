@@ -166,6 +166,8 @@ function openHost({
     /** MB that a process has in memory. */
     memory: async ({ pid }: Pick<PointsmanProcess, 'pid'>): Promise<number> =>
       Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024,
+    /** What the processes wrote. */
+    outputs: () => [...running].flatMap(({ output }) => output),
     /** Seconds of processor time until now. */
     async cpu({ pid }: Pick<PointsmanProcess, 'pid'>): Promise<number> {
       const stat = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];

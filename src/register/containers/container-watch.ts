@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { EngineEvent, ListedContainer } from '../../engine/container.ts';
@@ -39,6 +40,8 @@ export class ContainerWatch {
 
   constructor(parts: ContainerWatchParts) {
     this.#parts = parts;
+    // Each inspection under way listens, and there may be hundreds; Node warns of more than ten.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /** The containers that run or are paused, by id. */
