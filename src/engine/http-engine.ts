@@ -1,7 +1,6 @@
-import { Agent, type IncomingMessage, type RequestOptions, request } from 'node:http';
+import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { type EngineAddress, formatEngineAddress } from '../model/engine-address.ts';
 import { describe, errorCode, Fault } from '../model/fault.ts';
-import { timeLimit } from '../waiting/time-limit.ts';
 import type { EngineApi, EventHandlers } from './engine-api.ts';
 import { EventLines } from './event-lines.ts';
 import { readContainer, readEvent, readList } from './read-answer.ts';
@@ -10,8 +9,6 @@ import { readContainer, readEvent, readList } from './read-answer.ts';
 const deadlineMs = 10_000;
 /** A list of 1000 containers has 3 MB. */
 const longestAnswer = 64 * 1024 * 1024;
-/** An engine with hundreds of containers slows down with more. */
-const requestsAtOnce = 8;
 
 /** The events that may change what is announced. Docker's word for the end of a container is `die`, podman's `died`. */
 const events = [
@@ -24,7 +21,6 @@ const eventsPath = `/events?filters=${encodeURIComponent(JSON.stringify({ type: 
 export class HttpEngine implements EngineApi {
   readonly location: string;
   readonly #place: RequestOptions;
-  readonly #agent = new Agent({ maxSockets: requestsAtOnce });
 
   constructor(address: EngineAddress) {
     this.location = formatEngineAddress(address);
@@ -36,14 +32,14 @@ export class HttpEngine implements EngineApi {
 
   async list({ all = false }: { readonly all?: boolean } = {}, signal?: AbortSignal) {
     const what = 'GET /containers/json';
-    const answer = await this.#ask('GET', `/containers/json${all ? '?all=true' : ''}`, timeLimit(deadlineMs, signal));
+    const answer = await this.#ask('GET', `/containers/json${all ? '?all=true' : ''}`, signal, deadlineMs);
     if (answer.status !== 200) throw this.#refusal(what, answer);
     return this.#understood(what, () => readList(JSON.parse(answer.text)));
   }
 
   async inspect(container: string, signal?: AbortSignal) {
     const what = `GET /containers/${container}/json`;
-    const answer = await this.#ask('GET', pathOf(container, 'json'), timeLimit(deadlineMs, signal));
+    const answer = await this.#ask('GET', pathOf(container, 'json'), signal, deadlineMs);
     if (answer.status === 404) return undefined;
     if (answer.status !== 200) throw this.#refusal(what, answer);
     return this.#understood(what, () => readContainer(JSON.parse(answer.text)));
@@ -59,7 +55,7 @@ export class HttpEngine implements EngineApi {
 
   async kill(container: string, signalName: string, signal?: AbortSignal): Promise<boolean> {
     const path = pathOf(container, `kill?signal=${encodeURIComponent(signalName)}`);
-    const answer = await this.#ask('POST', path, timeLimit(deadlineMs, signal));
+    const answer = await this.#ask('POST', path, signal, deadlineMs);
     // 409: it does not run.
     if (answer.status === 404 || answer.status === 409) return false;
     if (answer.status >= 300) throw this.#refusal(`POST /containers/${container}/kill`, answer);
@@ -78,31 +74,31 @@ export class HttpEngine implements EngineApi {
 
   async remove(container: string, signal?: AbortSignal): Promise<boolean> {
     const path = `/containers/${encodeURIComponent(container)}`;
-    const answer = await this.#ask('DELETE', path, timeLimit(deadlineMs, signal));
+    const answer = await this.#ask('DELETE', path, signal, deadlineMs);
     if (answer.status === 404) return false;
     if (answer.status >= 300) throw this.#refusal(`DELETE /containers/${container}`, answer);
     return true;
   }
 
-  /** Resolves with the whole answer. Rejects with Fault `engine` when there is none. */
-  #ask(method: string, path: string, signal: AbortSignal | undefined): Promise<Answer> {
+  /** Resolves with the whole answer. Rejects with Fault `engine` when there is none, within `limitMs` if it is given. */
+  #ask(method: string, path: string, signal: AbortSignal | undefined, limitMs?: number): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => reject(this.#failure(error, signal));
-      const asked = request(
-        { ...this.#place, agent: this.#agent, method, path, ...(signal && { signal }) },
-        (answer) => {
-          const parts: Buffer[] = [];
-          let length = 0;
-          answer.on('data', (part: Buffer) => {
-            parts.push(part);
-            length += part.length;
-            if (length > longestAnswer) asked.destroy(new Error(`the answer is longer than ${longestAnswer} bytes`));
-          });
-          answer.on('error', fail);
-          answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(parts).toString() }));
-        },
-      );
+      const asked = request({ ...this.#place, agent: false, method, path, ...(signal && { signal }) }, (answer) => {
+        const parts: Buffer[] = [];
+        let length = 0;
+        answer.on('data', (part: Buffer) => {
+          parts.push(part);
+          length += part.length;
+          if (length > longestAnswer) asked.destroy(new Error(`the answer is longer than ${longestAnswer} bytes`));
+        });
+        answer.on('error', fail);
+        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(parts).toString() }));
+      });
+      // Not a signal of its own: hundreds of requests may wait for their turn with one signal of the caller.
+      const timer = limitMs === undefined ? undefined : setTimeout(() => asked.destroy(late), limitMs);
       asked.on('error', fail);
+      asked.on('close', () => clearTimeout(timer));
       asked.end();
     });
   }
@@ -133,7 +129,7 @@ export class HttpEngine implements EngineApi {
         answer.on('close', () => fail(new Error('the engine ended the stream of events')));
         onOpen({ announcesStops: answer.headers['libpod-api-version'] === undefined });
       });
-      const timer = setTimeout(() => asked.destroy(new Error(`no answer within ${deadlineMs / 1000} s`)), deadlineMs);
+      const timer = setTimeout(() => asked.destroy(late), deadlineMs);
       asked.on('error', fail);
       asked.on('close', () => clearTimeout(timer));
       asked.end();
@@ -152,10 +148,12 @@ export class HttpEngine implements EngineApi {
 
   #failure(error: Error, signal: AbortSignal | undefined): Error {
     if (error instanceof Fault) return error;
-    const late = signal?.aborted === true && signal.reason instanceof Error && signal.reason.name === 'TimeoutError';
-    if (signal?.aborted === true && !late) return error;
-    const what = late ? `the engine did not answer within ${deadlineMs / 1000} s` : describe(error);
-    return new Fault('engine', what, { where: this.location, hint: hints[errorCode(error) ?? ''], cause: error });
+    if (signal?.aborted === true) return error;
+    return new Fault('engine', describe(error), {
+      where: this.location,
+      hint: hints[errorCode(error) ?? ''],
+      cause: error,
+    });
   }
 
   #refusal(what: string, { status, text }: Answer): Fault {
@@ -166,6 +164,8 @@ export class HttpEngine implements EngineApi {
     return new Fault('engine', message, { where: this.location, hint });
   }
 }
+
+const late = new Error(`the engine did not answer within ${deadlineMs / 1000} s`);
 
 type Answer = { readonly status: number; readonly text: string };
 

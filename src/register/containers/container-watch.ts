@@ -1,9 +1,11 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
+import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import type { EngineEvent, ListedContainer } from '../../engine/container.ts';
 import type { EngineApi, EngineFacts } from '../../engine/engine-api.ts';
 import { isLabelled } from '../../engine/label-groups.ts';
+import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe } from '../../model/fault.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 import { afterEvent, afterInspection, type SeenContainer } from './container-run.ts';
@@ -19,6 +21,7 @@ export type ContainerWatchParts = {
 
 /** The pause before the agent connects to the engine again. */
 const retry = { firstMs: 100, mostMs: 5000, jitter: 0.5 };
+const inspectionsAtOnce = 8;
 /** An inspection that failed is repeated after this, in ms, while the engine still sends events. */
 const repeatMs = 1000;
 /** How often to list the containers in case an event was lost, in ms. */
@@ -38,9 +41,13 @@ export class ContainerWatch {
   #running: Promise<void> | undefined;
   #complete = false;
 
+  readonly #unread = new OncePerReason();
+  /** An engine with hundreds of containers slows down with more. */
+  readonly #inTurn = pLimit(inspectionsAtOnce);
+
   constructor(parts: ContainerWatchParts) {
     this.#parts = parts;
-    // Each inspection under way listens, and there may be hundreds; Node warns of more than ten.
+    // Each inspection listens to it.
     setMaxListeners(0, this.#closing.signal);
   }
 
@@ -153,7 +160,8 @@ export class ContainerWatch {
     const { engine, logger, onChange } = this.#parts;
     const { signal } = this.#closing;
     try {
-      const container = await engine.inspect(id, signal);
+      const container = await this.#inTurn(() => engine.inspect(id, signal));
+      this.#unread.isNew('container', undefined);
       if (reading.stale || signal.aborted) return;
       const labelled = container !== undefined && isLabelled(container.labels);
       const after = labelled ? afterInspection(this.#seen.get(id), container) : undefined;
@@ -165,8 +173,10 @@ export class ContainerWatch {
       // When the engine does not answer at all, everything is read again once it does.
       if (signal.aborted || this.#away !== undefined) return;
       const reason = describe(error);
-      const message = `pointsman inspects the container again: ${reason}`;
-      logger.warn({ event: 'container-unread', container: id, reason }, message);
+      const message = `pointsman inspects containers again until it succeeds: ${reason}`;
+      if (this.#unread.isNew('container', reason)) {
+        logger.warn({ event: 'container-unread', container: id, reason }, message);
+      }
       reading.stale = true;
     }
   }
