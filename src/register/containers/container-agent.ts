@@ -24,7 +24,7 @@ export type ContainerAgentParts = Pick<RegistrationSetParts, 'openRegistration' 
 };
 
 /** The policies of services that labels ask for. */
-export type LabelledPolicies = {
+type LabelledPolicies = {
   /** Called with all containers of the engine at each change of one of them. */
   readonly update: (containers: readonly Container[]) => void;
   /** What is wrong with the labels of a container that are about policies. */
