@@ -16,6 +16,7 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
     example('register --service web --address 10.0.0.7:8080 -- node server.js', 'start and announce an application'),
     example('register --service web --address :8080 --check http://:8080/health', 'announce it while it is healthy'),
     example('register --dir /etc/pointsman/instances', 'announce all instances of this machine'),
+    example('register --containers unix:///run/podman/podman.sock', 'announce the labelled containers of podman'),
   ],
   files: [
     example('files --config /etc/pointsman.yaml --diff', 'show what would change'),
