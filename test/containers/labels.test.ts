@@ -119,6 +119,30 @@ describe.skipIf(reason !== undefined)('containers with labels on two hosts', () 
     expect(await hosts.keys('instances/')).toEqual(['instances/web/one-right']);
   });
 
+  test('a service has the policy that its newest container asks for, on whichever host', {
+    timeout: minute,
+  }, async () => {
+    printLogsOnFailure();
+    const { one, two } = hosts;
+    const answers = (host: string, expected: string) =>
+      until(
+        `${host} is answered by ${expected}`,
+        async () => (await one.answers(host)).join() === expected && (await two.answers(host)).join() === expected,
+        patience,
+      );
+    await one.startApp(
+      'old-1',
+      { ...web, 'pointsman.service': 'shop', 'pointsman.hosts': 'shop.example.com' },
+      published,
+    );
+    await answers('shop.example.com', 'old-1 version 1');
+    await two.startApp('new-1', { ...web, 'pointsman.service': 'shop', 'pointsman.policy': '{"hosts": ["new.example.com"]}' }, published); // biome-ignore format: one command
+    await answers('new.example.com', 'new-1 version 1,old-1 version 1');
+    expect((await one.answers('shop.example.com')).join()).toContain('404');
+    await two.docker(['rm', '--force', 'new-1']);
+    await answers('shop.example.com', 'old-1 version 1');
+  });
+
   test('a container is served while its HEALTHCHECK passes', { timeout: minute }, async () => {
     printLogsOnFailure();
     const { one } = hosts;
