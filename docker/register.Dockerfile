@@ -40,4 +40,4 @@ LABEL org.opencontainers.image.title="pointsman-register" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      pointsman.node.version="${NODE_VERSION}"
+      node.version="${NODE_VERSION}"

@@ -30,7 +30,9 @@ const mayImport = {
   acme: 'model waiting logging metrics settings registry fleet',
   operate: 'model registry catalog',
   files: 'model waiting metrics fs template go-template settings registry catalog',
-  register: 'model waiting logging fs settings registry fleet',
+  engine: 'model waiting',
+  rollout: 'model waiting registry fleet operate engine',
+  register: 'model waiting logging fs settings registry fleet engine',
   'balance/observe': 'model logging metrics catalog haproxy fleet',
   'balance/state': 'model waiting metrics fs registry catalog render haproxy balance/observe',
   'balance/first-check': 'model waiting logging catalog render haproxy balance/observe',
@@ -62,8 +64,9 @@ const mayImport = {
   check:
     'model settings registry declarations catalog render haproxy operate balance/state balance balance/secrets balance/tls',
   apply: 'model waiting metrics registry declarations fleet check',
+  'container-policies': 'model waiting logging registry engine declarations apply',
   demo: 'model waiting settings registry',
-  cli: 'model waiting metrics fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply demo',
+  cli: 'model waiting metrics fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files engine rollout register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply container-policies demo',
 };
 
 const order = Object.keys(mayImport);

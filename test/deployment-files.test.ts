@@ -25,7 +25,7 @@ type Compose = { readonly services: Readonly<Record<string, Service>> };
 
 const parseCompose = (text: string): Compose => parse(text, { merge: true }) as Compose;
 
-describe.each(['compose.yaml', 'swarm-stack.yaml'])('docker/%s', (name) => {
+describe.each(['compose.yaml', 'compose-labels.yaml', 'swarm-stack.yaml'])('docker/%s', (name) => {
   test('is valid by the schema of the compose specification', async () => {
     // The package's schema is older than `name:`, and has names (`$schema`, `id`) in a form that ajv does not take.
     const { name: _, ...document } = parse(await read(name), { merge: true }) as Record<string, unknown>;
@@ -48,11 +48,11 @@ describe.each(['compose.yaml', 'swarm-stack.yaml'])('docker/%s', (name) => {
   test('runs balancers and applications read-only, without capabilities, and gives them the time to leave', async () => {
     const { services } = parseCompose(await read(name));
     for (const [service, definition] of Object.entries(services)) {
-      if (!/^(balancer|app)/.test(service)) continue;
+      if (!/^(balancer|app|web)/.test(service)) continue;
       expect({ service, ...definition }).toMatchObject({ service, read_only: true, cap_drop: ['ALL'] });
       const seconds = Number.parseInt(definition.stop_grace_period ?? '0', 10);
       // register's own: 30 s until the drain is acknowledged, 30 s for the application, and what the registry takes.
-      expect(seconds).toBeGreaterThanOrEqual(service.startsWith('app') ? 90 : 30);
+      expect(seconds).toBeGreaterThanOrEqual(service.startsWith('balancer') ? 30 : 90);
     }
   });
 

@@ -25,6 +25,7 @@ const elsewhere: Readonly<Record<string, string>> = {
 };
 /** Pages that are followed whole. */
 const pagesElsewhere: Readonly<Record<string, string>> = {
+  'docs/containers.md': 'test/containers/labels.test.ts',
   'docs/from-confd.md': 'test/files/confd.test.ts',
   'docs/files.md': 'test/files/nginx.test.ts',
 };
@@ -128,6 +129,7 @@ test('every flag that is named is one', async () => {
     '--reinstall',
     '--allow-downgrades',
     '--flag',
+    '--stop-signal',
   ];
   const named = pages.flatMap(({ name, flags: all }) => all.map((flag) => ({ name, flag })));
   expect(named.length).toBeGreaterThan(50);

@@ -39,8 +39,8 @@ export function leanReading(limits: CatalogLimits): ReadFilter {
 }
 
 function leanEntry(entry: Entry, reject: Reject): Entry {
-  // Only those who write the registry look at who owns what.
-  if (areaOfKey(entry.key) === 'sets') return { ...entry, value: '' };
+  // Only those who write the registry look at who owns what, and at what labels say.
+  if (['sets', 'labels'].includes(areaOfKey(entry.key))) return { ...entry, value: '' };
   if (entry.rejected !== undefined || entry.value.length <= shortest) return entry;
   const tooLong = reject(entry.key, Buffer.byteLength(entry.value));
   if (tooLong !== undefined) return without(entry, tooLong);

@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { Fault } from '../model/fault.ts';
@@ -29,6 +28,7 @@ import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
 import { print, printJson, warn } from './outputs.ts';
 import { startSpinner } from './spinner.ts';
+import { whoIs } from './who-is.ts';
 
 /** `pointsman drain SERVICE[/INSTANCE]`. */
 export const drain: CommandModule = {
@@ -159,18 +159,4 @@ function targetedBy({ services, overrides }: Catalog, { service, scope }: Overri
   const ids = [...(services.get(service)?.registered.keys() ?? [])];
   const own = overrides.get(service);
   return ids.filter((id) => (scope === '*' ? own?.has(id) !== true : id === scope));
-}
-
-/** `ada@desk`, so that others can ask; no proof. Under sudo it is the user who ran sudo. */
-function whoIs({ env, machine }: Invocation): string {
-  return `${env['SUDO_USER'] || userName()}@${machine.hostname}`.replace(/[^\x21-\x7e]/g, '?').slice(0, 128);
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // A container's user often has no entry in /etc/passwd.
-    return `uid${process.getuid?.() ?? '?'}`;
-  }
 }

@@ -23,11 +23,13 @@ const loads: Readonly<Record<CommandName, () => Promise<CommandModule>>> = {
   certificates: () => import('./certificates.ts'),
   apply: () => import('./apply.ts'),
   wait: () => import('./wait.ts'),
+  rollout: () => import('./rollout.ts'),
   shift: () => import('./shift.ts'),
   pin: () => import('./pin.ts'),
   policy: () => import('./policy.ts'),
   drain: async () => (await import('./override.ts')).drain,
   undrain: async () => (await import('./clear.ts')).undrain,
+  stop: () => import('./stop.ts'),
   maintenance: async () => (await import('./override.ts')).maintenance,
   weight: async () => (await import('./override.ts')).weight,
   pause: async () => (await import('./override.ts')).pause,
@@ -129,7 +131,9 @@ function flagOf(key: string, setting: Setting): Option | undefined {
     flag.negate = false;
     return flag;
   }
-  const option = new Option(`--${fieldName(key)} <${setting.placeholder}>`, describeSetting(setting));
+  const { placeholder, bare } = setting;
+  const value = bare === undefined ? `<${placeholder}>` : `[${placeholder}]`;
+  const option = new Option(`--${fieldName(key)} ${value}`, describeSetting(setting)).preset(bare);
   return option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
 }
 

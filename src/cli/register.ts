@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { Fault } from '../model/fault.ts';
+import type { OpenContainers } from '../register/announcing.ts';
 import { runRegister } from '../register/run-register.ts';
+import type { Registry } from '../registry/registry.ts';
 import type { Machine } from '../settings/option.ts';
 import { type InstanceSettings, type InstanceTraits, registerCommand } from '../settings/register.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
@@ -24,6 +26,7 @@ export async function run(invocation: Invocation): Promise<number> {
       hostname: invocation.machine.hostname,
       interfaces: networkInterfaces,
       loadDeclarations: (traits) => loadDeclarations(traits, invocation.machine),
+      loadContainers: () => loadContainers(invocation.machine, registry, settings.register.ttlMs),
       env,
       command: file === undefined ? undefined : { file, args, env },
       pid: process.pid,
@@ -35,6 +38,21 @@ export async function run(invocation: Invocation): Promise<number> {
   } finally {
     await registry.close();
   }
+}
+
+async function loadContainers(machine: Machine, registry: Registry, ttlMs: number): Promise<OpenContainers> {
+  const [{ HttpEngine }, { ContainerAgent }, { openLabelledPolicies }] = await Promise.all([
+    import('../engine/http-engine.ts'),
+    import('../register/containers/container-agent.ts'),
+    import('../container-policies/labelled-policies.ts'),
+  ]);
+  return ({ engine, traits, publishedAt }, parts) => {
+    const { logger, random } = parts;
+    const about = { registry, logger, host: machine.hostname, ttlMs, random, now: () => performance.now() };
+    const policies = openLabelledPolicies(about);
+    const context = { traits, machine, publishedAt };
+    return new ContainerAgent({ ...parts, engine: new HttpEngine(engine), context, policies });
+  };
 }
 
 async function loadDeclarations(traits: InstanceTraits, machine: Machine) {

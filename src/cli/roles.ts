@@ -60,6 +60,8 @@ function describeRole(role: Role): string {
   switch (role.kind) {
     case 'register':
       return `pointsman register --service ${role.service}: writes its own instances, reads what balancers acknowledge`;
+    case 'containers':
+      return 'pointsman register --containers: writes instances of all services, and the policies of labels';
     case 'balancer':
       return `pointsman balance --id ${role.id}: reads everything, writes its own acknowledgement${role.acme ? ' and certificates' : ''}`;
     case 'apply':

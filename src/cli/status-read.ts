@@ -1,5 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { withSplit } from '../catalog/split.ts';
+import { choosePolicies, describeDisagreements } from '../container-policies/choose-policies.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
@@ -79,6 +80,7 @@ export async function readStatus(
       stranger,
       ...unanswered,
       away,
+      ...describeDisagreements(choosePolicies(entries)),
       ...certificateTroubles(certificates.list, wall).map(({ says }) => says),
     ].filter((line) => line !== undefined),
   });

@@ -99,7 +99,8 @@ export function isRegistered({ entries }: Registrations, subject: WaitSubject): 
   return { ready: false, because: others[0] ?? (isOne ? 'it is not registered' : 'no instance of it is registered') };
 }
 
-function instanceOf({ key, value }: Entry, service: ServiceName): Parsed<Instance> {
+/** The instance of an entry of this service. */
+export function instanceOf({ key, value }: Entry, service: ServiceName): Parsed<Instance> {
   const id = parseInstanceId(key.slice(instanceKey(service, '').length));
   return id.ok ? parseInstance(service, id.value, value) : id;
 }

@@ -2,7 +2,7 @@
 export const declaredAreas = ['services', 'claims', 'instances', 'overrides', 'keys'] as const;
 /** The areas that pointsman itself writes. Certificates and orders are made again, and private keys are no declarations. */
 export const ownAreas: readonly string[] = [
-  ...['balancers', 'releases', 'waits', 'sets'],
+  ...['balancers', 'releases', 'waits', 'labels', 'sets'],
   ...['certificates', 'acme', 'challenges'],
 ];
 export type DeclaredArea = (typeof declaredAreas)[number];

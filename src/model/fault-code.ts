@@ -69,6 +69,11 @@ export const faultKinds = {
     means: 'Another process registered an instance with the same id, or somebody wrote the key by hand.',
     todo: 'Give each instance its own id. etcd deletes the key of a dead process when its lease expires. If somebody wrote the key by hand, delete it. `register` with a command, and an agent, wait until the key is free. Only `register` without a command ends with this error. See [register.md](register.md#another-process-holds-the-key).',
   },
+  engine: {
+    means:
+      'The container engine (Docker, podman) does not answer, refuses a request, or answers in a way that pointsman does not understand.',
+    todo: 'Check that the engine runs, that the socket is the right one, and that this user, or the socket proxy, allows the request in the message; see [containers.md](containers.md).',
+  },
   conflict: {
     means:
       'Another program or person kept changing the same keys of the registry, or two sets of `pointsman apply` declare one key.',

@@ -12,7 +12,7 @@ export type KeySubject =
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
   | { readonly kind: 'claim'; readonly service: ClaimTarget }
   | { readonly kind: 'challenge'; readonly token: string }
-  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`, `certificates/`, `acme/`. */
+  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `labels/`, `sets/`, `certificates/`, `acme/`. */
   | { readonly kind: 'other' };
 
 /** The key of an instance's registration. */
@@ -56,6 +56,7 @@ const otherAreas: readonly (string | undefined)[] = [
   'releases',
   'waits',
   'keys',
+  'labels',
   'sets',
   'certificates',
   'acme',

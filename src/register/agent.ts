@@ -6,12 +6,12 @@ import type { HealthCheck } from '../model/health-check.ts';
 import type { InstanceSettings } from '../settings/register.ts';
 import { type Announcer, declare } from './declare.ts';
 import { changesBetween, type PlacedInstance, placeInstances } from './declared-files.ts';
-import type { Departure } from './departure.ts';
 import { FolderScan, type Found, type Scan } from './folder-scan.ts';
-import type { Declared, Registration, RegistrationParts } from './registration.ts';
+import type { Declared } from './registration.ts';
+import { RegistrationSet, type RegistrationSetParts } from './registration-set.ts';
 import type { Doubt } from './trusted-writer.ts';
 
-export type AgentParts = {
+export type AgentParts = Pick<RegistrationSetParts, 'openRegistration' | 'openDeparture'> & {
   /** The folder of declarations. */
   readonly path: string;
   /** The check of a declaration that names none. */
@@ -20,11 +20,6 @@ export type AgentParts = {
   readonly readDeclaration: (path: string, text: string) => InstanceSettings | readonly Fault[];
   /** Asked at each look at the folder: a machine's addresses change. */
   readonly announcer: () => Announcer;
-  readonly openRegistration: (
-    declared: Declared,
-    hooks: Pick<RegistrationParts, 'whenOwned' | 'onRefused' | 'departure' | 'onGone'>,
-  ) => Registration;
-  readonly openDeparture: () => Departure;
   readonly logger: Logger;
   /** The time of day, in ms. */
   readonly wall: () => number;
@@ -46,9 +41,7 @@ export class Agent {
   readonly #files = new Map<string, File>();
   /** The logged mistakes, by stage and file, so that each is logged once. */
   readonly #complaints = new Map<string, string>();
-  readonly #registrations = new Map<string, Registration>();
-  readonly #retiring = new Set<string>();
-  #departure: Departure | undefined;
+  readonly #registrations: RegistrationSet;
   #placed: ReadonlyMap<string, PlacedInstance> = new Map();
   #away: string | undefined;
   #beginning: Promise<void> | undefined;
@@ -56,6 +49,7 @@ export class Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+    this.#registrations = new RegistrationSet(parts);
     this.#scan = new FolderScan(parts.path, parts.wall);
     this.#watch = new FolderWatch({ path: parts.path, onTouched: () => this.#look() });
   }
@@ -67,8 +61,8 @@ export class Agent {
   }
 
   /** The present registrations, by `service/id`. */
-  get registrations(): ReadonlyMap<string, Registration> {
-    return this.#registrations;
+  get registrations(): RegistrationSet['all'] {
+    return this.#registrations.all;
   }
 
   /** Stops to follow the folder: from now on the registrations stay as they are. */
@@ -81,8 +75,7 @@ export class Agent {
   /** Leaves the registry as it is. Resolves when nothing is under way any more. */
   async stop(): Promise<void> {
     await this.freeze();
-    await Promise.all([...this.#registrations.values()].map((one) => one.stop()));
-    await this.#departure?.close();
+    await this.#registrations.stop();
   }
 
   async #begin(): Promise<void> {
@@ -169,51 +162,10 @@ export class Agent {
       this.#report('place', file, same === undefined ? [] : [new Fault('settings', what, { where, hint })]);
     }
     for (const change of changesBetween(this.#placed, placed)) {
-      if (change.kind === 'retire') this.#retire(change.name);
-      else this.#announce(change.name, change.declared);
+      if (change.kind === 'retire') this.#registrations.retire(change.name);
+      else this.#registrations.announce(change.name, change.declared);
     }
     this.#placed = placed;
-  }
-
-  #announce(name: string, declared: Declared): void {
-    this.#retiring.delete(name);
-    const present = this.#registrations.get(name);
-    if (present !== undefined) {
-      present.update(declared);
-      return;
-    }
-    const { openRegistration, logger } = this.#parts;
-    const registration = openRegistration(declared, {
-      whenOwned: 'wait',
-      onRefused: (fault) => {
-        logger.error({ event: 'refused', instance: name, reason: describe(fault) }, describe(fault));
-      },
-      departure: () => this.#openDeparture(),
-      onGone: () => this.#forget(name),
-    });
-    this.#registrations.set(name, registration);
-    registration.begin();
-  }
-
-  #retire(name: string): void {
-    this.#retiring.add(name);
-    // Made before the first of them drains, so that the balancers are known by then.
-    this.#openDeparture();
-    this.#registrations.get(name)?.retire();
-  }
-
-  #forget(name: string): void {
-    if (!this.#retiring.delete(name)) return;
-    void this.#registrations.get(name)?.stop();
-    this.#registrations.delete(name);
-    if (this.#retiring.size > 0) return;
-    void this.#departure?.close();
-    this.#departure = undefined;
-  }
-
-  #openDeparture(): Departure {
-    this.#departure ??= this.#parts.openDeparture();
-    return this.#departure;
   }
 
   /** Logs the mistakes of a file once. The former declaration of the file stays. */

@@ -1,8 +1,10 @@
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
+import { formatDuration } from '../model/quantity.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { InstanceSettings, RegisterSettings } from '../settings/register.ts';
+import type { ContainerSource, InstanceSettings, RegisterSettings } from '../settings/register.ts';
 import { Agent, type AgentParts } from './agent.ts';
+import type { ContainerAgent, ContainerAgentParts } from './containers/container-agent.ts';
 import { type Announcer, declare } from './declare.ts';
 import { sameDeclaration } from './declared-files.ts';
 import { Departure } from './departure.ts';
@@ -18,6 +20,8 @@ export type AnnouncingParts = Pick<RegistrationParts, 'onRefused' | 'whenOwned' 
     readonly instances: readonly DeclaredInstance[];
     /** Undefined without a folder of declarations. */
     readonly readDeclaration: AgentParts['readDeclaration'] | undefined;
+    /** Undefined without containers. */
+    readonly openContainers: OpenContainers | undefined;
     readonly registry: Registry;
     readonly env: Announcer['env'];
     /** Logs what concerns all instances. */
@@ -25,12 +29,19 @@ export type AnnouncingParts = Pick<RegistrationParts, 'onRefused' | 'whenOwned' 
     readonly loggerOf: (declared: Declared) => Logger;
   };
 
-/** All instances that this process announces under one lease: those of its settings, and those of a folder. */
+/** Makes the agent of the containers of an engine. */
+export type OpenContainers = (
+  source: ContainerSource,
+  parts: Omit<ContainerAgentParts, 'engine' | 'context' | 'policies'>,
+) => ContainerAgent;
+
+/** All instances that this process announces under one lease: those of its settings, of a folder, and of an engine's containers. */
 export class Announcing {
   readonly #parts: AnnouncingParts;
   readonly #lease: SharedLease;
   readonly #registrations: readonly Registration[];
   readonly #agent: Agent | undefined;
+  readonly #containers: ContainerAgent | undefined;
   #stopFollowing = (): void => undefined;
 
   constructor(parts: AnnouncingParts) {
@@ -39,9 +50,13 @@ export class Announcing {
     this.#lease = new SharedLease({ registry, ttlMs: settings.ttlMs, logger });
     const openRegistration: AgentParts['openRegistration'] = (declared, hooks) => this.#open(declared, hooks);
     this.#registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused, whenOwned }));
-    const { folder } = settings;
-    if (folder === undefined || readDeclaration === undefined) return;
+    const { folder, containers } = settings;
     const openDeparture = () => this.#openDeparture();
+    if (containers !== undefined) {
+      const about = { openRegistration, openDeparture, announcer, logger, random: parts.random };
+      this.#containers = parts.openContainers?.(containers, about);
+    }
+    if (folder === undefined || readDeclaration === undefined) return;
     const { path, traits } = folder;
     const { check } = traits;
     this.#agent = new Agent({ path, check, readDeclaration, announcer, openRegistration, openDeparture, logger, wall });
@@ -52,32 +67,56 @@ export class Announcing {
     const { instances, announcer } = this.#parts;
     for (const registration of this.#registrations) registration.begin();
     this.#stopFollowing = followAddresses(instances, announcer, (at, one) => this.#registrations[at]?.update(one));
+    this.#containers?.begin();
     await this.#agent?.begin();
   }
 
   /** How long a leave of all instances may take, in ms. */
   get leaveMs(): number {
-    const together = this.#registrations.length + (this.#agent?.registrations.size ?? 0);
-    return this.#parts.settings.drainTimeoutMs + 2 * (confirmMs + turnMs * together);
+    return this.#parts.settings.drainTimeoutMs + 2 * (confirmMs + turnMs * this.#leaving.length);
   }
 
-  /** Takes all instances out of the registry for good, side by side; see Registration.leave. */
+  /** Takes all instances out of the registry for good, side by side; see Registration.leave. Containers that run on may stay. */
   async leave(signal: AbortSignal): Promise<void> {
     this.#stopFollowing();
     const departure = this.#openDeparture();
-    await this.#agent?.freeze();
-    const all = [...this.#registrations, ...(this.#agent?.registrations.values() ?? [])];
+    await Promise.all([this.#agent?.freeze(), this.#containers?.settled(signal)]);
+    await this.#containers?.freeze();
+    this.#logKept();
+    const all = this.#leaving;
     await Promise.all(all.map((one) => one.leave(departure, signal, all.length))).finally(() => departure.close());
   }
 
-  /** Ends the lease, and with it the keys that did not leave. Resolves when nothing is under way. */
+  /**
+   * Ends the lease, and with it the keys that did not leave; without an end, the next agent takes the keys of containers over. Resolves
+   * when nothing is under way.
+   */
   async stop(signal: AbortSignal): Promise<void> {
     this.#stopFollowing();
     await Promise.all([
-      this.#lease.close(signal),
+      this.#keepsContainers ? undefined : this.#lease.close(signal),
       ...this.#registrations.map((one) => one.stop()),
       this.#agent?.stop(),
+      this.#containers?.stop(),
     ]);
+  }
+
+  #logKept(): void {
+    const kept = this.#keepsContainers ? (this.#containers?.registrations.size ?? 0) : 0;
+    if (kept === 0) return;
+    const { settings, logger } = this.#parts;
+    const message = `${kept} instances of containers stay for the next agent, for at most ${formatDuration(settings.ttlMs)}`;
+    logger.info({ event: 'containers-kept', instances: kept, ttlMs: settings.ttlMs }, message);
+  }
+
+  get #keepsContainers(): boolean {
+    return this.#parts.settings.containers?.onStop === 'keep';
+  }
+
+  /** The registrations that end when this process does. */
+  get #leaving(): readonly Registration[] {
+    const followed = [this.#agent, this.#keepsContainers ? undefined : this.#containers];
+    return [...this.#registrations, ...followed.flatMap((agent) => [...(agent?.registrations.values() ?? [])])];
   }
 
   #open(declared: Declared, hooks: Parameters<AgentParts['openRegistration']>[1]): Registration {

@@ -6,6 +6,8 @@ export type WrappedCommand = {
   readonly file: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where its standard output goes; by default to our own. */
+  readonly output?: 'stderr';
 };
 
 export type RunningCommand = {
@@ -19,8 +21,8 @@ export type RunningCommand = {
 export type NotStarted = { readonly exitCode: 126 | 127; readonly reason: string };
 
 /** Starts the command with our own standard input and output: not a byte of them passes through this process. */
-export function startCommand({ file, args, env }: WrappedCommand): Promise<RunningCommand | NotStarted> {
-  const child = spawn(file, args, { stdio: 'inherit', env });
+export function startCommand({ file, args, env, output }: WrappedCommand): Promise<RunningCommand | NotStarted> {
+  const child = spawn(file, args, { stdio: ['inherit', output === 'stderr' ? 2 : 'inherit', 'inherit'], env });
   return new Promise((resolve) => {
     child.once('error', (error: NodeJS.ErrnoException) => {
       if (child.pid !== undefined) return;

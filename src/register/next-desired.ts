@@ -3,9 +3,9 @@ import type { CheckOutcome } from './outcome.ts';
 
 /**
  * The state that an instance should have in the registry. `gone`: withdrawn because it is not declared any more, once every
- * balancer has stopped to use it.
+ * balancer has stopped to use it; `dropped`: the same at once, because the application has ended.
  */
-export type DesiredState = 'announced' | 'drained' | 'withdrawn' | 'gone';
+export type DesiredState = 'announced' | 'drained' | 'withdrawn' | 'gone' | 'dropped';
 
 /** The consequence for an instance while it is unhealthy. */
 export type WhenUnhealthy = 'withdraw' | 'drain';

@@ -104,15 +104,25 @@ export class Registration {
     const before = this.#declared;
     this.#declared = declared;
     const { state } = this.#applier.desired;
-    if (state !== 'gone' && sameCheck(before, declared)) this.#setDesired(state);
+    const leaves = state === 'gone' || state === 'dropped';
+    // Without a check of its own, nothing but this call ends a pause.
+    if (!leaves && declared.check !== undefined && sameCheck(before, declared)) this.#setDesired(state);
     else this.#watch();
+  }
+
+  /** Keeps it in the registry without new requests, until the next update. */
+  pause(): void {
+    this.#leaveAs('drained');
   }
 
   /** Leaves as `leave` does, but for as long as it takes, and may come back: the lease goes on without it. */
   retire(): void {
-    void this.#checker?.close();
-    this.#checker = undefined;
-    this.#setDesired('gone');
+    this.#leaveAs('gone');
+  }
+
+  /** The same without a wait for the balancers: nothing answers at its address any more. */
+  drop(): void {
+    this.#leaveAs('dropped');
   }
 
   /**
@@ -133,6 +143,12 @@ export class Registration {
   /** Leaves the registry as it is from now on. Resolves when no check and no write is under way. */
   async stop(): Promise<void> {
     await Promise.all([this.#checker?.close(), this.#applier.stop()]);
+  }
+
+  #leaveAs(state: DesiredState): void {
+    void this.#checker?.close();
+    this.#checker = undefined;
+    if (this.#applier.desired.state !== state) this.#setDesired(state);
   }
 
   /** Begins to check what is declared now, or counts it as healthy when there is nothing to check. */
@@ -246,6 +262,12 @@ export class Registration {
         if (departure !== undefined) await this.#depart(instance, departure, signal, () => signal);
         if (signal.aborted) return;
         this.#parts.onGone?.();
+        return;
+      }
+      case 'dropped': {
+        const revision = await this.#announcement.withdraw(signal);
+        logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
+        if (!signal.aborted) this.#parts.onGone?.();
         return;
       }
     }

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import { describe } from '../model/fault.ts';
+import { describe, Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { InstanceTraits, RegisterSettings } from '../settings/register.ts';
 import type { AgentParts } from './agent.ts';
-import { Announcing, declareAll } from './announcing.ts';
+import { Announcing, declareAll, type OpenContainers } from './announcing.ts';
 import { type RunningCommand, startCommand, type WrappedCommand } from './command.ts';
 import type { Announcer } from './declare.ts';
 import { endCommand, StageDeadline } from './end-command.ts';
@@ -14,6 +14,8 @@ export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
   readonly interfaces: () => Announcer['interfaces'];
   /** Loads the reader of declaration files, which only a folder of them needs. */
   readonly loadDeclarations: (traits: InstanceTraits) => Promise<AgentParts['readDeclaration']>;
+  /** Loads the agent of containers, which only `--containers` needs. */
+  readonly loadContainers: () => Promise<OpenContainers>;
   readonly registry: Registry;
   readonly logger: Logger;
   /** The application to run; undefined when it runs elsewhere. */
@@ -57,13 +59,19 @@ type End =
 export async function runRegister(settings: RegisterSettings, parts: RegisterParts): Promise<number> {
   const { registry, now, random, wall, env, hostname, owner } = parts;
   const hasCommand = parts.command !== undefined;
+  if (hasCommand && settings.containers !== undefined) {
+    const hint = 'start a register for each of them';
+    throw new Fault('settings', 'it cannot be given with a command', { where: '--containers', hint });
+  }
   const announcer = (): Announcer => ({ hostname, owner, env, interfaces: parts.interfaces(), hasCommand });
   const instances = declareAll(settings.instances, announcer());
   const readDeclaration =
     settings.folder === undefined ? undefined : await parts.loadDeclarations(settings.folder.traits);
+  const openContainers = settings.containers === undefined ? undefined : await parts.loadContainers();
   // A process with one instance has the name of that instance in each line of its log.
   const [first] = instances;
-  const only = first !== undefined && instances.length === 1 && settings.folder === undefined ? first : undefined;
+  const follows = settings.folder !== undefined || settings.containers !== undefined;
+  const only = first !== undefined && instances.length === 1 && !follows ? first : undefined;
   const logger = only === undefined ? parts.logger : parts.logger.child(nameOf(only.declared));
 
   const command = parts.command === undefined ? undefined : await startCommand(parts.command);
@@ -87,6 +95,7 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     settings,
     instances,
     readDeclaration,
+    openContainers,
     registry,
     env,
     logger,

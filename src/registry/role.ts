@@ -7,6 +7,8 @@ import { parseSetName, type SetName } from '../model/set-name.ts';
 export type Role =
   /** Announces instances of one service. */
   | { readonly kind: 'register'; readonly service: ServiceName }
+  /** Announces the labelled containers of a machine, whatever their services are, and writes the policies of their labels. */
+  | { readonly kind: 'containers' }
   /** Follows the tree, and writes which revision it serves; with `acme` also orders certificates. */
   | { readonly kind: 'balancer'; readonly id: string; readonly acme: boolean }
   /** A person, or a deploy script: policies, overrides, claims, releases. */
@@ -29,6 +31,17 @@ export function permissionsOf(role: Role): readonly Permission[] {
         { access: 'readwrite', key: instanceKey(role.service, ''), prefix: true },
         // It leaves when every balancer has acknowledged.
         { access: 'read', key: 'balancers/', prefix: true },
+      ];
+    case 'containers':
+      return [
+        { access: 'read', key: 'balancers/', prefix: true },
+        // Whose a policy is.
+        { access: 'read', key: 'sets/', prefix: true },
+        ...['instances/', 'labels/', 'services/', 'sets/containers/'].map((key) => ({
+          access: 'readwrite' as const,
+          key,
+          prefix: true,
+        })),
       ];
     case 'balancer':
       return [
@@ -82,12 +95,14 @@ function parseApply(text: string): Parsed<Role> {
     : rejected(`${quote(strange)} is not the beginning of a key, such as services/shop-`);
 }
 
-/** Reads `register/SERVICE`, `balancer/ID`, `apply/SET`, `operator` or `reader`. */
+/** Reads `register/SERVICE`, `containers`, `balancer/ID`, `apply/SET`, `operator` or `reader`. */
 export function parseRole(text: string): Parsed<Role> {
   if (text.startsWith('apply/')) return parseApply(text.slice('apply/'.length));
   const [kind, name, ...rest] = text.split('/');
   if (rest.length === 0) {
-    if ((kind === 'operator' || kind === 'reader') && name === undefined) return accepted({ kind });
+    if ((kind === 'operator' || kind === 'reader' || kind === 'containers') && name === undefined) {
+      return accepted({ kind });
+    }
     if (kind === 'register' && name !== undefined) {
       const service = parseServiceName(name);
       return service.ok ? accepted({ kind, service: service.value }) : service;
@@ -100,7 +115,9 @@ export function parseRole(text: string): Parsed<Role> {
           );
     }
   }
-  return rejected(`${quote(text)} is not one of register/SERVICE, balancer/ID, apply/SET, operator, reader`);
+  return rejected(
+    `${quote(text)} is not one of register/SERVICE, containers, balancer/ID, apply/SET, operator, reader`,
+  );
 }
 
 /** The user of a role, named by the root too, so that several trees can share a cluster: `pointsman-register-web`. */
@@ -115,6 +132,7 @@ export function userOf(root: string, role: Role): string {
       return `${tree}-apply-${role.set}`;
     case 'operator':
     case 'reader':
+    case 'containers':
       return `${tree}-${role.kind}`;
   }
 }

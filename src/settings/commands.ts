@@ -24,6 +24,7 @@ import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
 import { renderCommand } from './render.ts';
 import { rolesCommand } from './roles.ts';
+import { rolloutCommand, stopCommand } from './rollout.ts';
 import { eventsCommand, explainCommand, statusCommand } from './see.ts';
 import { pinCommand, shiftCommand } from './shift.ts';
 import { waitCommand } from './wait.ts';
@@ -32,11 +33,12 @@ import { waitCommand } from './wait.ts';
 const run = [balanceCommand, registerCommand, filesCommand] as const;
 const preview = [checkCommand, renderCommand, diffCommand] as const;
 const inspect = [statusCommand, explainCommand, eventsCommand, certificatesCommand] as const;
-const deploy = [applyCommand, exportCommand, waitCommand, shiftCommand, pinCommand] as const;
+const deploy = [applyCommand, exportCommand, waitCommand, rolloutCommand, shiftCommand, pinCommand] as const;
 const operate = [
   policyCommand,
   drainCommand,
   undrainCommand,
+  stopCommand,
   maintenanceCommand,
   weightCommand,
   pauseCommand,

@@ -16,7 +16,8 @@ const table = {
   ...traitOptions,
 };
 
-const fieldNames = Object.keys(table).map(fieldName);
+/** The fields of a declaration. */
+export const declarationFields: readonly string[] = Object.keys(table).map(fieldName);
 
 /** Reads the declaration of one instance, or returns all its mistakes. `traits` apply to fields that it does not set. */
 export function readDeclaration(
@@ -25,9 +26,9 @@ export function readDeclaration(
   machine: Machine,
 ): ReadResult<InstanceSettings> {
   const strange = [...file.fields.values()]
-    .filter(({ name }) => !fieldNames.includes(name))
+    .filter(({ name }) => !declarationFields.includes(name))
     .map(({ name, where }) => {
-      const hint = didYouMean(name, fieldNames) ?? `there are ${fieldNames.join(', ')}`;
+      const hint = didYouMean(name, declarationFields) ?? `there are ${declarationFields.join(', ')}`;
       return new Fault('settings', 'unknown field of a declaration', { where: `${where}: ${name}`, hint });
     });
   const reading = readOptions(table, { flags: new Map(), env: {}, file }, machine);

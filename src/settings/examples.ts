@@ -16,6 +16,7 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
     example('register --service web --address 10.0.0.7:8080 -- node server.js', 'start and announce an application'),
     example('register --service web --address :8080 --check http://:8080/health', 'announce it while it is healthy'),
     example('register --dir /etc/pointsman/instances', 'announce all instances of this machine'),
+    example('register --containers unix:///run/podman/podman.sock', 'announce the labelled containers of podman'),
   ],
   files: [
     example('files --config /etc/pointsman.yaml --diff', 'show what would change'),
@@ -59,6 +60,16 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
     example('wait web/web-1 --timeout 1m', 'wait until every balancer serves the instance'),
     example('wait web/web-1 --gone', 'wait until no balancer sends it requests'),
   ],
+  rollout: [
+    example(
+      'rollout web -- docker compose up -d --no-deps --no-recreate --scale web=2 web',
+      'replace one container of Compose',
+    ),
+    example(
+      'rollout web --engine tcp://10.0.0.1:2375 --engine tcp://10.0.0.2:2375 -- ./start-web',
+      'replace the containers of two hosts, one host after the other',
+    ),
+  ],
   shift: [
     example('shift web --to v2', 'move the service web to version v2 in three steps'),
     example('shift web --to v2 --weight 10%,100% --every 5m --abort-if-errors 2%', 'go back if 2% of requests fail'),
@@ -71,6 +82,7 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
     example('policy delete web', 'delete it, so that web has the default policy'),
   ],
   drain: [example("drain web/web-1 --for 1h --why 'kernel update' --wait 5m", 'drain, and wait for open requests')],
+  stop: [example('stop shop-web-1', 'drain the container shop-web-1, and stop it')],
   undrain: [example('undrain web/web-1', 'send requests to the instance again')],
   maintenance: [
     example('maintenance web/web-1', 'take the instance out'),

@@ -26,6 +26,8 @@ type Described = {
   readonly flagOnly?: true;
   /** Several values would seem to be a list, so the flag may be given only once. Of other settings, the last value counts. */
   readonly onlyOnce?: true;
+  /** The value of a flag that is given without one. */
+  readonly bare?: string;
 };
 
 /** Always has a value. */
@@ -89,7 +91,7 @@ export type Choice<T> = { readonly word: Word<T>; readonly choices: readonly str
 
 const valued = <T>(placeholder: string, word: Word<T> | Choice<T>, description: string) =>
   'choices' in word ? { placeholder, description, ...word } : { placeholder, description, word };
-type Limits = { readonly flagOnly?: true; readonly onlyOnce?: true };
+type Limits = { readonly flagOnly?: true; readonly onlyOnce?: true; readonly bare?: string };
 
 export const defaulted = <T>(
   placeholder: string,

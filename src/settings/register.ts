@@ -1,4 +1,6 @@
+import { parseHost } from '../model/address.ts';
 import { type AddressSource, type Net, parseAddressSource, parseNet } from '../model/address-source.ts';
+import { defaultEngine, type EngineAddress, formatEngineAddress, parseEngineAddress } from '../model/engine-address.ts';
 import { Fault } from '../model/fault.ts';
 import { type CheckRhythm, type HealthCheck, parseHealthCheck } from '../model/health-check.ts';
 import { defaultWeight, type InstanceRole, instanceRoles, mostMeta } from '../model/instance.ts';
@@ -33,11 +35,23 @@ export type InstanceSettings = InstanceTraits & {
   readonly address: AddressSource;
 };
 
+/** The containers of an engine, as their labels declare them. */
+export type ContainerSource = {
+  readonly engine: EngineAddress;
+  /** For what the labels leave out. */
+  readonly traits: InstanceTraits;
+  /** The address of this machine for published ports; undefined: as `--net` finds it. */
+  readonly publishedAt: string | undefined;
+  /** The consequence for the instances when this process is asked to end, while their containers run on. */
+  readonly onStop: 'keep' | 'leave';
+};
+
 /** The settings of `pointsman register`. */
 export type RegisterSettings = {
   readonly instances: readonly InstanceSettings[];
   /** A folder of declarations, an instance each, and what they leave out. */
   readonly folder: { readonly path: string; readonly traits: InstanceTraits } | undefined;
+  readonly containers: ContainerSource | undefined;
   /** How long the registrations outlive our silence, in ms. */
   readonly ttlMs: number;
   /** How long balancers are waited for, that still have requests of an instance that leaves, in ms. */
@@ -165,6 +179,23 @@ export const registerCommand = declareCommand({
       'folder of YAML and JSON files that declare an instance each; changes are followed', // balance keeps its state in a --dir; one file or environment may serve both.
       { flagOnly: true },
     ),
+    containers: optional(
+      'ENGINE',
+      word(parseEngineAddress),
+      `API of Docker or podman, unix:///PATH or tcp://HOST:PORT: announces the containers that have labels for pointsman (without a value: ${formatEngineAddress(defaultEngine)})`,
+      { bare: formatEngineAddress(defaultEngine) },
+    ),
+    containersHost: optional(
+      'HOST',
+      word(parseHostName),
+      'address of this machine for published ports of containers (default: as --net finds it)',
+    ),
+    containersOnStop: defaulted(
+      'keep|leave',
+      oneOf(['keep', 'leave']),
+      'keep',
+      'at SIGTERM, keep the instances of containers for the next agent until --ttl is over, or let them leave',
+    ),
     versionLabel: optional('LABEL', labelWord, 'version of the application'),
     ...traitOptions,
     ttl: defaulted(
@@ -193,12 +224,34 @@ export const registerCommand = declareCommand({
     const traits = traitsOf({ ...values, version: values.versionLabel }, defaultTraits);
     if (traits instanceof Error) throw traits;
     const folder = values.dir === undefined ? undefined : { path: values.dir, traits };
-    const instances = folder !== undefined && values.service.length === 0 ? [] : instancesOf(values, traits);
+    const containers = containersOf(values, traits);
+    const follows = folder !== undefined || containers !== undefined;
+    const instances = follows && values.service.length === 0 ? [] : instancesOf(values, traits);
     const { ttl: ttlMs, drainTimeout: drainTimeoutMs, grace: graceMs } = values;
-    const register: RegisterSettings = { instances, folder, ttlMs, drainTimeoutMs, graceMs };
+    const register: RegisterSettings = { instances, folder, containers, ttlMs, drainTimeoutMs, graceMs };
     return { ...shared, register };
   },
 });
+
+function containersOf(
+  values: {
+    readonly containers: EngineAddress | undefined;
+    readonly containersHost: string | undefined;
+    readonly containersOnStop: 'keep' | 'leave';
+  },
+  traits: InstanceTraits,
+): ContainerSource | undefined {
+  const { containers: engine, containersHost: publishedAt, containersOnStop: onStop } = values;
+  if (engine !== undefined) return { engine, traits, publishedAt, onStop };
+  if (publishedAt === undefined) return undefined;
+  const hint = 'omit it, or give --containers';
+  throw new Fault('settings', 'it has no effect without --containers', { where: '--containers-host', hint });
+}
+
+function parseHostName(text: string): Parsed<string> {
+  const host = parseHost(text);
+  return host.ok ? accepted(host.value.host) : host;
+}
 
 type NamedService = { readonly service: ServiceName; readonly address: AddressSource | undefined };
 

@@ -7,7 +7,7 @@ export const rolesCommand = declareCommand({
   summary: 'print etcdctl commands that create users with the least rights',
   operands: {
     syntax: '<role...>',
-    description: 'register/SERVICE, balancer/ID, apply/SET, operator or reader; one or more',
+    description: 'register/SERVICE, containers, balancer/ID, apply/SET, operator or reader; one or more',
   },
   options: {
     certificates: onOff('create users without a password; etcd takes the user from the client certificate'),

@@ -160,9 +160,9 @@ describe.skipIf(reason !== undefined)('in containers', () => {
         const { RootFS, Labels } = await inspect(image);
         expect((await inspect(`${image}:again`)).RootFS.Layers).toEqual(RootFS.Layers);
         expect(Labels['org.opencontainers.image.revision']).toMatch(/^[0-9a-f]{12}(-dirty)?$/);
-        expect(Labels['pointsman.node.version']).toMatch(/^24\./);
+        expect(Labels['node.version']).toMatch(/^24\./);
       }
-      const version = (await inspect('pointsman')).Labels['pointsman.haproxy.version'] ?? '';
+      const version = (await inspect('pointsman')).Labels['haproxy.version'] ?? '';
       expect({ version, faults: describeFaults(version) }).toEqual({
         version: expect.stringMatching(/^3\.[2-9]\./),
         faults: undefined,

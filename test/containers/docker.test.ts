@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { until } from '../support/until.ts';
 import { type Engine, startEngine, whyNoEngine } from './engine.ts';
-import { patience } from './world.ts';
+import { loadOf, patience } from './world.ts';
 
-const reason = whyNoEngine(['haproxy', 'node']);
+const bases = ['haproxy', 'node', 'etcd'] as const;
+const reason = whyNoEngine(bases);
 if (reason !== undefined) process.stderr.write(`Docker is not tested: ${reason}\n`);
 
 /** As every example here runs a container: without root, capabilities or anything else to write to. */
@@ -18,7 +20,7 @@ const hardened = [
 describe.skipIf(reason !== undefined)('with Docker Engine', () => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await startEngine(['haproxy', 'node']);
+    engine = await startEngine(bases);
     await engine.build();
   }, 900_000);
   afterAll(() => engine?.close(), 120_000);
@@ -79,5 +81,33 @@ describe.skipIf(reason !== undefined)('with Docker Engine', () => {
         .docker([...health, '/opt/pointsman/lib/node', '/opt/pointsman/healthcheck.mjs'])
         .then(() => false, () => true);
     }, patience); // biome-ignore format: one wait
+  });
+
+  test('an update of the whole of compose-labels.yaml loses no request', { timeout: 300_000 }, async () => {
+    const containers = ['agent', 'balancer-1', 'balancer-2', 'web-1', 'web-2'].map(
+      (one) => `pointsman-labels-${one}-1`,
+    );
+    printLogsOnFailure(...containers);
+    const compose = (version: number, ...args: readonly string[]) =>
+      engine.docker(['compose', '-f', join(import.meta.dirname, '../../docker/compose-labels.yaml'), ...args], {
+        ...{ VERSION: String(version), NODE_IMAGE: 'pointsman-base-node', ETCD_BASE: 'pointsman-base-etcd' },
+        ...{ HAPROXY_IMAGE: 'pointsman-base-haproxy', HTTP_1: '8083', HTTP_2: '8084' },
+      });
+    await compose(1, 'up', '--build', '--detach');
+    const enter = ['nsenter', '-t', String(engine.pid), '-n', 'env', 'HOST=shop.example.com', process.execPath];
+    const answer = (port: number) => engine.ask(`http://127.0.0.1:${port}/`, 'shop.example.com');
+    for (const port of [8083, 8084]) {
+      for (const web of ['web-1', 'web-2']) {
+        await until(`${web} answers`, async () => (await answer(port)) === `${web} version 1`, patience);
+      }
+    }
+    const load = loadOf([...enter, join(import.meta.dirname, 'load.mjs'), '8083', '8084']);
+    for (const web of ['web-1', 'web-2']) {
+      await compose(2, 'up', '--detach', '--no-deps', web);
+      await load.sees(`${web} version 2`);
+    }
+    const { failed, failures } = await load.end();
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+    await compose(2, 'down', '--volumes');
   });
 });

@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
@@ -52,11 +52,13 @@ export async function startEngine(bases: readonly Base[], name = 'one') {
   const home = await mkdtemp(join(tmpdir(), 'pm-engine-'));
   const env = { POINTSMAN_ENGINE_DATA: join(cache, `data-${name}`) };
   const { stdout } = await execa(join(root, 'scripts/docker-engine'), [home], { env, timeout: 660_000 });
-  const pid = Number(stdout);
+  let dockerd = Number(stdout);
+  const { holder, pid } = await holdNamespaces(dockerd);
   const client = ['nsenter', '-t', String(pid), '-m', '-n', '--', 'docker'];
   const network = ['-t', String(pid), '-n', '--'];
 
   const engine = {
+    /** A process in its namespaces. */
     pid,
     home,
     /** The words of the command that is this engine's client. */
@@ -82,15 +84,24 @@ export async function startEngine(bases: readonly Base[], name = 'one') {
       until(`${container} is healthy`, async () => (await engine.health(container)) === 'healthy', patience),
     logs: (container: string): Promise<string> => printed(client, 'logs', '--tail', '40', container),
     serviceLogs: (service: string): Promise<string> => printed(client, 'service', 'logs', '--tail', '40', service),
+    /** Ends dockerd and starts it again, as an update of Docker does. With `live-restore` the containers run on meanwhile. */
+    async restart(whileAway: () => Promise<void>): Promise<void> {
+      const words = (await readFile(`/proc/${dockerd}/cmdline`, 'utf8')).split('\0').slice(0, -1);
+      const settings = JSON.parse(await readFile(join(home, 'daemon.json'), 'utf8'));
+      await writeFile(join(home, 'daemon.json'), JSON.stringify({ ...settings, 'live-restore': true }));
+      process.kill(dockerd, 'SIGHUP');
+      const restores = () => engine.docker(['info', '--format', '{{.LiveRestoreEnabled}}']);
+      await until('the containers outlive dockerd', async () => (await restores()) === 'true', patience);
+      await end(dockerd);
+      await whileAway();
+      const again = spawn('nsenter', ['-t', String(pid), '-m', '-n', '-u', '--', ...words], { stdio: 'ignore', detached: true }); // biome-ignore format: one command
+      dockerd = again.pid ?? 0;
+      await until('the engine answers', () => engine.docker(['version']), patience);
+    },
     async close(): Promise<void> {
       await clean(engine);
-      process.kill(pid, 'SIGTERM');
-      const gone = () =>
-        readFile(`/proc/${pid}/stat`).then(
-          () => false,
-          () => true,
-        );
-      await until('the engine has ended', gone, patience);
+      await end(dockerd);
+      holder.kill();
       await removeControlGroups(basename(home));
       await rm(home, { recursive: true, force: true });
     },
@@ -100,10 +111,29 @@ export async function startEngine(bases: readonly Base[], name = 'one') {
     await clean(engine);
     await importBases(engine, bases);
   } catch (error) {
-    process.kill(pid, 'SIGTERM');
+    await end(dockerd);
+    holder.kill();
     throw error;
   }
   return engine;
+}
+
+/** A process that keeps the namespaces of an engine, whose dockerd may end. */
+async function holdNamespaces(dockerd: number) {
+  const holder = spawn('nsenter', ['-t', String(dockerd), '-m', '-n', '-u', '--', 'sleep', 'infinity'], { stdio: 'ignore' }); // biome-ignore format: one command
+  const pid = holder.pid ?? 0;
+  const network = async () => (await readlink(`/proc/${pid}/ns/net`)) === (await readlink(`/proc/${dockerd}/ns/net`));
+  await until('the namespaces are held', network, patience);
+  return { holder, pid };
+}
+
+async function end(pid: number): Promise<void> {
+  process.kill(pid, 'SIGTERM');
+  const gone = async () => {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+    return stat === undefined || stat.includes(') Z ');
+  };
+  await until('the engine has ended', gone, patience);
 }
 
 /** Makes an image of a file system. The engine does not see all folders of this machine, so it gets the file by a pipe. */

@@ -4,6 +4,7 @@
 import { resolve4 } from 'node:dns/promises';
 import { Agent, request } from 'node:http';
 
+// HOST: the name of the service that is asked for, instead of web.
 const targets = process.argv.slice(2).map((text) => {
   const [port, host] = text.split(':').reverse();
   return { port: Number(port), host };
@@ -42,21 +43,24 @@ function ask({ port, host = '127.0.0.1' }, agent) {
       process.stdout.write(`failed: ${failure}\n`);
       resolve(undefined);
     };
-    const req = request({ host, port, agent, lookup, headers: { host: 'web' }, timeout: 10_000 }, (res) => {
-      let body = '';
-      res.setEncoding('utf8');
-      res.on('data', (chunk) => {
-        body += chunk;
-      });
-      res.on('error', (error) => fail(error.message));
-      res.on('end', () => {
-        if (res.statusCode !== 200) return fail(`${res.statusCode} ${body}`);
-        const who = body.trim();
-        if (answers[who] === undefined) process.stdout.write(`${who}\n`);
-        answers[who] = (answers[who] ?? 0) + 1;
-        resolve(undefined);
-      });
-    });
+    const req = request(
+      { host, port, agent, lookup, headers: { host: process.env['HOST'] ?? 'web' }, timeout: 10_000 },
+      (res) => {
+        let body = '';
+        res.setEncoding('utf8');
+        res.on('data', (chunk) => {
+          body += chunk;
+        });
+        res.on('error', (error) => fail(error.message));
+        res.on('end', () => {
+          if (res.statusCode !== 200) return fail(`${res.statusCode} ${body}`);
+          const who = body.trim();
+          if (answers[who] === undefined) process.stdout.write(`${who}\n`);
+          answers[who] = (answers[who] ?? 0) + 1;
+          resolve(undefined);
+        });
+      },
+    );
     req.on('timeout', () => req.destroy(new Error('no answer within 10 s')));
     req.on('error', (error) => fail(error.message));
     req.end();

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,7 +64,19 @@ export async function openWorld() {
   // A mount namespace is entered at its root.
   const enter = ['-t', String(holder.pid), '-m', '-n', '--', 'env', '-C', join(root, 'docker')];
 
+  let served: ChildProcess | undefined;
+  /** A container that is made by the API gets no flags of ours. */
+  const withUlimits = async () => {
+    const conf = join(folder, 'containers.conf');
+    await writeFile(
+      conf,
+      '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\ncgroups = "disabled"\n',
+    );
+    return { ...env, CONTAINERS_CONF: conf };
+  };
+
   const world = {
+    folder,
     /** Runs a command in the namespace and gives what it printed. */
     async run(command: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<string> {
       const options = {
@@ -82,6 +95,17 @@ export async function openWorld() {
       ]),
     compose: (args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<string> =>
       world.run(['podman-compose', `--podman-run-args=${runFlags.join(' ')}`, '-f', 'compose.yaml', ...args], more),
+    /** Starts podman's API, and gives its socket. */
+    async serve(): Promise<string> {
+      const socket = join(folder, 'podman.sock');
+      const service = ['podman', 'system', 'service', '--time', '0', `unix://${socket}`];
+      served = spawn('nsenter', [...enter, ...service], { env: await withUlimits(), stdio: 'ignore' });
+      const ping = ['curl', '-sf', '--unix-socket', socket, 'http://podman/_ping'];
+      await until('podman answers', () => world.run(ping), patience);
+      return socket;
+    },
+    /** The words of a command that runs another one in the namespace of the network. */
+    through: ['nsenter', '-t', String(holder.pid), '-n', '--'],
     /** Builds the images of pointsman as a user does. */
     async build(...flags: readonly string[]): Promise<void> {
       const bases = ['--haproxy', 'localhost/pointsman-base-haproxy', '--node', env.NODE_IMAGE];
@@ -101,6 +125,11 @@ export async function openWorld() {
     ask: async (url: string, host = 'web'): Promise<string> =>
       (await world.run(['curl', '-sS', '--fail', '--max-time', '5', '-H', `Host: ${host}`, url])).trim(),
     async close(): Promise<void> {
+      if (served !== undefined) {
+        const ended = once(served, 'close');
+        served.kill();
+        await ended;
+      }
       await clean(world.podman);
       await world.podman('image', 'prune', '--force');
       holder.stdin?.end();

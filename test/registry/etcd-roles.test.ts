@@ -1,7 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { ContainerPolicies } from '../../src/container-policies/container-policies.ts';
+import { parseServiceName } from '../../src/model/name.ts';
 import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
 import type { Registry } from '../../src/registry/registry.ts';
 import { startApp } from '../support/app.ts';
@@ -22,13 +25,14 @@ async function start() {
     'register/web',
     'balancer/b1',
     'apply/shop=services/web,keys/x',
+    'containers',
     'operator',
     'reader',
   ]);
   const acme = await runPointsman(['roles', '--acme', 'balancer/b2']);
   expect([code, acme.code]).toEqual([0, 0]);
   // `pointsman roles … | sh`; the passwords were chosen before.
-  for (const role of ['register-web', 'balancer-b1', 'balancer-b2', 'apply-shop', 'operator', 'reader']) {
+  for (const role of ['register-web', 'balancer-b1', 'balancer-b2', 'apply-shop', 'containers', 'operator', 'reader']) {
     await writeFile(join(dir, `pointsman-${role}.password`), `${password}\n`, { mode: 0o600 });
   }
   const env = { ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: etcd.endpoints.join() };
@@ -125,12 +129,31 @@ describe('the users that `pointsman roles` makes', () => {
     expect(await may('operator')).toEqual({ puts: operates, deletes: operates, reads: prefixes });
     const applies = ['services/web', 'keys/x', 'sets/shop/1'];
     expect(await may('apply-shop')).toEqual({ puts: applies, deletes: applies, reads: prefixes.slice(1) });
+    const announces = ['instances/web/a', 'instances/web2/a', 'instances/we', 'services/web'];
+    const looks = ['instances/', 'instances/web/', 'balancers/', 'services/web'];
+    expect(await may('containers')).toEqual({ puts: announces, deletes: announces, reads: looks });
     expect(await may('reader')).toEqual({ puts: [], deletes: [], reads: prefixes });
     const credentials = { username: 'pointsman-reader', readPassword: async () => password };
     const elsewhere = openEtcdRegistry({ endpoints: etcd.endpoints, root: '/other/', credentials });
     onTestFinished(() => elsewhere.close());
     const message = 'permission denied to read all keys';
     await expect(elsewhere.read('')).rejects.toMatchObject({ code: 'registry-denied', message });
+  });
+
+  test('let an agent of containers keep the policies of labels', async () => {
+    const { open } = await start();
+    const registry = open('containers');
+    const about = { logger: pino({ level: 'silent' }), host: 'a', ttlMs: 30_000, graceMs: 0, random: () => 0 };
+    const policies = new ContainerPolicies({ ...about, registry, now: () => performance.now() });
+    onTestFinished(() => policies.close());
+    const service = parseServiceName('web');
+    if (!service.ok) throw new Error('web is a name');
+    const policyIs = (text: string | undefined) =>
+      until(`the policy is ${text}`, async () => (await registry.read('services/')).entries[0]?.value === text);
+    policies.update([{ service: service.value, policy: '{"hosts":["a.example"]}', container: 'web-1', created: 1 }]);
+    await policyIs('{"hosts":["a.example"]}');
+    policies.update([]);
+    await policyIs(undefined);
   });
 
   test('cannot end the registration of another, nor take it over', async () => {

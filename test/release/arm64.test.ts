@@ -61,8 +61,7 @@ describe.skipIf(reason !== undefined)('on arm64', () => {
     await run('register', '--network=container:balance', 'pointsman-register', ...register);
     await until('it is served', async () => (await engine.ask('http://127.0.0.1:8081/')) === 'arm64', patience);
     await until('it is healthy', async () => (await engine.health('balance')) === 'healthy', patience);
-    const label =
-      '{{index .Config.Labels "pointsman.haproxy.version"}}, Node.js {{index .Config.Labels "pointsman.node.version"}}';
+    const label = '{{index .Config.Labels "haproxy.version"}}, Node.js {{index .Config.Labels "node.version"}}';
     const versions = await engine.docker(['image', 'inspect', '--format', label, 'pointsman']);
     expect(versions).toMatch(/^3\.[2-9]\..*, Node\.js 24\./);
     ran(`linux/arm64 by qemu, HAProxy ${versions}`);

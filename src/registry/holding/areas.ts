@@ -17,7 +17,7 @@ export const isPartOfService = (key: string): boolean => key.startsWith('instanc
  */
 export function mayHoldOwn(entry: Entry): boolean {
   const area = areaOfKey(entry.key);
-  if (['balancers', 'releases', 'waits', 'sets', 'challenges'].includes(area)) return false;
+  if (['balancers', 'releases', 'waits', 'labels', 'sets', 'challenges'].includes(area)) return false;
   return area !== 'instances' || !entry.leased || instanceOf(entry)?.state === 'ready';
 }
 

@@ -1,0 +1,207 @@
+import type { Logger } from 'pino';
+import { carryOut } from '../apply/carry-out.ts';
+import type { ApplyProblem } from '../apply/plan-apply.ts';
+import type { Declared } from '../declarations/declared.ts';
+import { OncePerReason } from '../logging/once-per-reason.ts';
+import { describe } from '../model/fault.ts';
+import { policyKey } from '../model/key.ts';
+import { formatLabelPolicy, labelsKey } from '../model/label-policy.ts';
+import type { ServiceName } from '../model/name.ts';
+import { parseSetName, type SetName } from '../model/set-name.ts';
+import { type Entry, type Follower, keysFrom, type Registry, type RegistryEvent, type Session } from '../registry/registry.ts'; // biome-ignore format: one line
+import { SerialQueue } from '../waiting/serial-queue.ts';
+import { type ChosenPolicy, type ContainerPolicy, choosePolicies, hostPolicies } from './choose-policies.ts';
+
+export type ContainerPoliciesParts = {
+  readonly registry: Registry;
+  readonly logger: Logger;
+  /** The name of this host; each host has its own. */
+  readonly host: string;
+  /** How long the entries of this host stay after the agent was killed, in ms. */
+  readonly ttlMs: number;
+  /**
+   * How long a policy stays that no container asks for any more, in ms: a container that is made again is away for a moment, and a policy
+   * that comes and goes costs a reload each.
+   */
+  readonly graceMs: number;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+};
+
+/** The set that owns the policies of labels, of all hosts together. */
+const setName = 'containers';
+/** The host of the deciding container writes at once, and the others if it does not. */
+const standInMs = 3000;
+/** How often to compare with the registry, which somebody may have changed. */
+const everyMs = 60_000;
+
+/** Keeps the policies of services as the labels of their containers ask, together with the agents of the other hosts. */
+export class ContainerPolicies {
+  readonly #parts: ContainerPoliciesParts;
+  readonly #set: SetName;
+  readonly #session: Session;
+  readonly #follower: Follower;
+  readonly #writes = new SerialQueue();
+  readonly #over = new AbortController();
+  readonly #told = new OncePerReason();
+  readonly #own = new Map<ServiceName, string>();
+  #entries: ReadonlyMap<string, Entry> | undefined;
+  /** The policies that are to be there: also those that nobody has asked for since less than the time of grace. */
+  readonly #wanted = new Map<
+    ServiceName,
+    { readonly chosen: ChosenPolicy; readonly absentSince: number | undefined }
+  >();
+  readonly #began: number;
+  #timer: NodeJS.Timeout | undefined;
+  #dueAt = Number.POSITIVE_INFINITY;
+
+  constructor(parts: ContainerPoliciesParts) {
+    this.#parts = parts;
+    this.#began = parts.now();
+    const set = parseSetName(setName);
+    if (!set.ok) throw new Error(set.reason);
+    this.#set = set.value;
+    const { registry, ttlMs } = parts;
+    this.#session = registry.openSession({ ttlMs, mayReplace: () => true, onEvent: () => undefined });
+    this.#follower = registry.follow((event) => this.#take(event), keysFrom('labels/'));
+  }
+
+  /** Tells what the containers of this host ask for now, all of them. */
+  update(asked: readonly ContainerPolicy[]): void {
+    const { host, logger } = this.#parts;
+    const now = hostPolicies(asked);
+    const write = (service: ServiceName, value: string | undefined) => {
+      const key = labelsKey(service, host);
+      const { signal } = this.#over;
+      void this.#writes
+        .run<unknown>(() =>
+          value === undefined ? this.#session.remove(key, signal) : this.#session.put(key, value, signal),
+        )
+        .catch((error: unknown) => {
+          const reason = describe(error);
+          if (signal.aborted || !this.#told.isNew(key, reason)) return;
+          logger.error({ event: 'labels-unwritten', service, reason }, `${key} cannot be written: ${reason}`);
+        });
+    };
+    for (const service of this.#own.keys()) {
+      if (now.has(service)) continue;
+      this.#own.delete(service);
+      write(service, undefined);
+    }
+    for (const [service, policy] of now) {
+      const value = formatLabelPolicy(policy);
+      if (this.#own.get(service) === value) continue;
+      this.#own.set(service, value);
+      write(service, value);
+    }
+  }
+
+  /** Leaves the registry as it is: the entries of this host end with their lease, so that a restart of the agent changes nothing. */
+  async close(): Promise<void> {
+    this.#over.abort();
+    clearTimeout(this.#timer);
+    await Promise.all([this.#follower.close(), this.#writes.idle()]);
+  }
+
+  #take(event: RegistryEvent): void {
+    if (event.kind === 'snapshot') this.#entries = event.entries;
+    if (event.kind === 'changes') {
+      const entries = new Map(this.#entries);
+      for (const change of event.changes) {
+        if (change.kind === 'put') entries.set(change.entry.key, change.entry);
+        else entries.delete(change.key);
+      }
+      this.#entries = entries;
+    }
+    if (event.kind === 'snapshot' || event.kind === 'changes') this.#choose();
+  }
+
+  #choose(): void {
+    const { now, host, random } = this.#parts;
+    const chosen = choosePolicies(this.#entries?.values() ?? []);
+    for (const [service, { chosen: before, absentSince }] of this.#wanted) {
+      if (!chosen.has(service)) this.#wanted.set(service, { chosen: before, absentSince: absentSince ?? now() });
+    }
+    let isOurs = false;
+    let isNew = false;
+    for (const [service, one] of chosen) {
+      const changed = this.#wanted.get(service)?.chosen.policy !== one.policy;
+      isNew ||= changed;
+      isOurs ||= changed && one.host === host;
+      this.#wanted.set(service, { chosen: one, absentSince: undefined });
+    }
+    if (isNew) this.#applyIn(isOurs ? 0 : standInMs * (1 + random()));
+    else this.#applyIn(chosen.size < this.#wanted.size ? this.#parts.graceMs : everyMs);
+  }
+
+  #applyIn(ms: number): void {
+    const at = this.#parts.now() + ms;
+    if (at >= this.#dueAt || this.#over.signal.aborted) return;
+    this.#dueAt = at;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#dueAt = Number.POSITIVE_INFINITY;
+      void this.#writes.run(() => this.#apply());
+    }, ms);
+  }
+
+  async #apply(): Promise<void> {
+    const { logger, now, graceMs } = this.#parts;
+    const { signal } = this.#over;
+    if (signal.aborted || this.#entries === undefined) return;
+    const isOver = (since: number) => now() - since >= graceMs;
+    for (const [service, { absentSince }] of this.#wanted) {
+      if (absentSince !== undefined && isOver(absentSince)) this.#wanted.delete(service);
+    }
+    // Hosts that began just now have not said yet what their containers ask for.
+    const waits =
+      !isOver(this.#began) || [...this.#wanted.values()].some(({ absentSince }) => absentSince !== undefined);
+    try {
+      await this.#carryOut(
+        [...this.#wanted.values()].map(({ chosen }) => chosen),
+        !waits,
+      );
+      this.#told.isNew('apply', undefined);
+    } catch (error) {
+      const reason = describe(error);
+      if (!signal.aborted && this.#told.isNew('apply', reason)) {
+        logger.error({ event: 'labels-unapplied', reason }, `the policies of labels are tried again: ${reason}`);
+      }
+    }
+    this.#applyIn(waits ? graceMs : everyMs);
+  }
+
+  /** Writes what it may: a policy that somebody else owns is left out, and told. */
+  async #carryOut(chosen: readonly ChosenPolicy[], prune: boolean): Promise<void> {
+    const { registry, random, logger } = this.#parts;
+    const options = { set: this.#set, prune, take: false, maxPrune: Number.POSITIVE_INFINITY };
+    let declared = chosen.map(declaredOf);
+    // Each attempt leaves out what the one before could not write.
+    for (let attempt = 0; attempt <= chosen.length; attempt += 1) {
+      const { plan } = await carryOut({ registry, declared, options, random, signal: this.#over.signal });
+      const refused = new Set(
+        plan.problems.flatMap((problem) => (problem.declared === undefined ? [] : [problem.declared.key])),
+      );
+      for (const problem of plan.problems) {
+        const reason = planProblemText(problem);
+        const key = problem.declared?.key ?? 'all';
+        if (!this.#told.isNew(key, reason)) continue;
+        logger.error({ event: 'labels-conflict', key, reason }, `the labels of a container do not count: ${reason}`);
+      }
+      if (refused.size === 0) return;
+      declared = declared.filter(({ key }) => !refused.has(key));
+    }
+  }
+}
+
+/** The place of a label has no lines. */
+function declaredOf({ service, policy, container, host }: ChosenPolicy): Declared {
+  const place = { file: `container ${container} on ${host}`, line: 1, column: 1 };
+  return { key: policyKey(service), value: policy, place, placeOf: () => place, flawAt: () => place };
+}
+
+/** `container web-1 on a: the set shop owns services/web`. The hints of `apply` are about files. */
+const planProblemText = ({ declared, what }: ApplyProblem): string =>
+  declared === undefined ? what : `${declared.place.file}: ${what}`;

@@ -1,0 +1,41 @@
+import type { Container, EngineEvent, ListedContainer } from './container.ts';
+
+/**
+ * The API of a container engine: Docker's, and podman's compatible one. `list`, `inspect` and `events` only read, and work through a
+ * socket proxy that allows GET alone. Each rejects with Fault `engine` when the engine does not answer or refuses.
+ */
+export interface EngineApi {
+  /** For messages: `unix:///var/run/docker.sock`. */
+  readonly location: string;
+  /** The containers that run, paused ones as well; with `all`, those too that do not run. */
+  list(options?: { readonly all?: boolean }, signal?: AbortSignal): Promise<readonly ListedContainer[]>;
+  /** A container by its id or name; undefined when there is none. */
+  inspect(container: string, signal?: AbortSignal): Promise<Container | undefined>;
+  /**
+   * Follows the events of containers. `onOpen` is called when the engine sends events from now on. Resolves when `signal` aborts;
+   * rejects when the stream ends in another way, and then events may be missing.
+   */
+  events(handlers: EventHandlers, signal: AbortSignal): Promise<void>;
+  /** Sends a signal, by its name: `TERM`. False when there is no such container, or it does not run. */
+  kill(container: string, signalName: string, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * Stops a container, with its own stop signal and time-out unless `graceMs` is given. Resolves when it does not run any more, false
+   * when there is none. It has no deadline: a container may have any stop time-out.
+   */
+  stop(container: string, options?: { readonly graceMs?: number }, signal?: AbortSignal): Promise<boolean>;
+  /** Removes a container that does not run, and keeps its volumes. False when there is none. */
+  remove(container: string, signal?: AbortSignal): Promise<boolean>;
+}
+
+export type EngineFacts = {
+  /**
+   * Whether the event `kill` tells that a container was asked to end, and with which signal: Docker's does. podman sends nothing before
+   * the end, and only an inspection says `stopping`.
+   */
+  readonly announcesStops: boolean;
+};
+
+export type EventHandlers = {
+  readonly onOpen: (facts: EngineFacts) => void;
+  readonly onEvent: (event: EngineEvent) => void;
+};

@@ -1,0 +1,260 @@
+import type { Logger } from 'pino';
+import type { Container } from '../../engine/container.ts';
+import type { EngineApi } from '../../engine/engine-api.ts';
+import { describe, Fault } from '../../model/fault.ts';
+import { aborted } from '../../waiting/time-limit.ts';
+import { type Announcer, declare } from '../declare.ts';
+import { sameDeclaration } from '../declared-files.ts';
+import type { Declared } from '../registration.ts';
+import { RegistrationSet, type RegistrationSetParts } from '../registration-set.ts';
+import { type LabelContext, type LabelledInstance, readLabels } from './container-labels.ts';
+import type { SeenContainer } from './container-run.ts';
+import { ContainerWatch } from './container-watch.ts';
+import { type DeclaringContainer, type Doubled, type Want, wantedInstances } from './wanted-instances.ts';
+
+export type ContainerAgentParts = Pick<RegistrationSetParts, 'openRegistration' | 'openDeparture'> & {
+  readonly engine: EngineApi;
+  readonly context: LabelContext;
+  /** Asked from time to time: a machine's addresses change. */
+  readonly announcer: () => Announcer;
+  readonly logger: Logger;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  readonly policies: LabelledPolicies;
+};
+
+/** The policies of services that labels ask for. */
+type LabelledPolicies = {
+  /** Called with all containers of the engine at each change of one of them. */
+  readonly update: (containers: readonly Container[]) => void;
+  /** What is wrong with the labels of a container that are about policies. */
+  readonly problemsOf: (container: Container) => readonly Fault[];
+  readonly close: () => Promise<void>;
+};
+
+/** How often to read this machine's addresses, in ms: no event reports a change. */
+const addressesEveryMs = 5000;
+
+/** A container's labels as they were read: they never change, but its name, its networks and its health do. */
+type Reading = DeclaringContainer & { readonly problems: readonly Fault[] };
+
+/** Announces the labelled containers of an engine, as they come, change and go. */
+export class ContainerAgent {
+  readonly #parts: ContainerAgentParts;
+  readonly #watch: ContainerWatch;
+  readonly #registrations: RegistrationSet;
+  readonly #readings = new Map<string, Reading>();
+  /** The logged problems of each container, so that each is logged once. */
+  readonly #complaints = new Map<string, string>();
+  #wanted: ReadonlyMap<string, Want> = new Map();
+  #timer: NodeJS.Timeout | undefined;
+  #due = false;
+  #over = false;
+  /** The SIGTERMs under way. */
+  readonly #terminating = new Set<Promise<void>>();
+  #onUpdated: () => void = () => undefined;
+
+  constructor(parts: ContainerAgentParts) {
+    const { engine, logger, random } = parts;
+    this.#parts = parts;
+    this.#registrations = new RegistrationSet({ ...parts, onGone: () => this.#schedule() });
+    this.#watch = new ContainerWatch({ engine, logger, random, onChange: () => this.#schedule() });
+  }
+
+  begin(): void {
+    this.#watch.begin();
+    this.#timer = setInterval(() => {
+      this.#readings.clear();
+      this.#schedule();
+    }, addressesEveryMs);
+  }
+
+  /** The present registrations, by `service/id`. */
+  get registrations(): RegistrationSet['all'] {
+    return this.#registrations.all;
+  }
+
+  /** Resolves when no container waits for its instances to leave any more, or `signal` aborts: nobody else would end its application. */
+  async settled(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && [...this.#watch.seen.values()].some(({ stage }) => stage === 'leaving')) {
+      const updated = new Promise<void>((resolve) => {
+        this.#onUpdated = resolve;
+      });
+      await Promise.race([updated, aborted(signal)]);
+    }
+    await Promise.all(this.#terminating);
+  }
+
+  /** Stops to follow the engine: from now on the registrations stay as they are. */
+  async freeze(): Promise<void> {
+    this.#over = true;
+    clearInterval(this.#timer);
+    await this.#watch.stop();
+  }
+
+  /** Leaves the registry as it is. Resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    await this.freeze();
+    await Promise.all([this.#registrations.stop(), this.#parts.policies.close()]);
+  }
+
+  /** Many events that arrive together are one change. */
+  #schedule(): void {
+    if (this.#due) return;
+    this.#due = true;
+    setImmediate(() => {
+      this.#due = false;
+      if (!this.#over) this.#update();
+    });
+  }
+
+  #update(): void {
+    const { seen } = this.#watch;
+    for (const id of this.#readings.keys()) if (!seen.has(id)) this.#readings.delete(id);
+    for (const id of this.#complaints.keys()) if (!seen.has(id)) this.#complaints.delete(id);
+    let announcer: Announcer | undefined;
+    const readings = [...seen].map(([id, one]) => {
+      const before = this.#readings.get(id);
+      if (before?.seen === one) return before;
+      announcer ??= this.#parts.announcer();
+      const reading = this.#read(one, announcer);
+      this.#readings.set(id, reading);
+      return reading;
+    });
+    const { wanted, doubled } = wantedInstances(readings, this.#wanted);
+    for (const { seen, problems } of readings) {
+      const { id } = seen.container;
+      const same = doubled.filter(({ container }) => container === id).map((one) => this.#doubled(seen.container, one));
+      this.#report(seen.container, [...problems, ...same]);
+    }
+    this.#carryOut(wanted);
+    this.#passOn();
+    this.#parts.policies.update(readings.map((one) => one.seen.container));
+    this.#onUpdated();
+  }
+
+  #read(seen: SeenContainer, announcer: Announcer): Reading {
+    const { container } = seen;
+    const { instances, problems } = readLabels(container, this.#parts.context);
+    const faults = [...problems, ...this.#parts.policies.problemsOf(container)];
+    const declaring = instances.flatMap((labelled) => {
+      const declared = declare(labelled.settings, announcer);
+      if (declared instanceof Fault) {
+        faults.push(
+          new Fault('settings', declared.message, {
+            where: placeOf(container, labelled, declared),
+            hint: declared.hint,
+          }),
+        );
+        return [];
+      }
+      return [{ labelled, declared: labelled.byHealthcheck ? checkedWithin(declared) : declared }];
+    });
+    return { seen, instances: declaring, problems: faults };
+  }
+
+  #carryOut(wanted: ReadonlyMap<string, Want>): void {
+    const before = this.#wanted;
+    this.#wanted = wanted;
+    for (const [name, want] of before) if (!wanted.has(name)) this.#takeOut(name, want);
+    for (const [name, { how, declared, container }] of wanted) {
+      const former = before.get(name);
+      const same =
+        former !== undefined &&
+        former.how === how &&
+        former.container === container &&
+        (former.declared === declared || sameDeclaration(former.declared, declared));
+      if (same) continue;
+      switch (how) {
+        case 'announce':
+          this.#registrations.announce(name, declared);
+          break;
+        case 'pause':
+          this.#logUnhealthy(name, container, 'takes no new requests');
+          this.#registrations.all.get(name)?.pause();
+          break;
+        case 'retire':
+          this.#registrations.retire(name);
+          break;
+      }
+    }
+  }
+
+  #takeOut(name: string, { container: id }: Want): void {
+    const seen = this.#watch.seen.get(id);
+    if (seen?.stage === 'up' && seen.container.phase === 'running') {
+      // It still runs, and declares the instance under another name: the requests of this one may end.
+      if (seen.container.health !== 'unhealthy') {
+        this.#registrations.retire(name);
+        return;
+      }
+      this.#logUnhealthy(name, id, 'is taken out of the registry');
+    }
+    this.#registrations.drop(name);
+  }
+
+  #logUnhealthy(instance: string, id: string, becomes: string): void {
+    const container = this.#watch.seen.get(id)?.container.name ?? id;
+    const message = `${instance} is unhealthy and ${becomes}: the HEALTHCHECK of ${container} fails`;
+    this.#parts.logger.warn({ event: 'unhealthy', instance, container }, message);
+  }
+
+  /** Ends the applications of the containers that left, since their engine waits for that. */
+  #passOn(): void {
+    for (const { container, stage } of this.#watch.seen.values()) {
+      if (stage !== 'leaving') continue;
+      const names = [...this.#wanted].filter(([, want]) => want.container === container.id).map(([name]) => name);
+      if (names.some((name) => this.#registrations.all.has(name))) continue;
+      this.#watch.passedOn(container.id);
+      const terminated = this.#terminate(container).finally(() => this.#terminating.delete(terminated));
+      this.#terminating.add(terminated);
+    }
+  }
+
+  async #terminate({ id, name }: Container): Promise<void> {
+    const { engine, logger } = this.#parts;
+    const about = { container: name, containerId: id };
+    try {
+      const runs = await engine.kill(id, 'TERM');
+      const end = runs ? 'pointsman sent SIGTERM to it' : 'it has ended by itself';
+      logger.info({ event: 'container-left', ...about }, `${name} left; ${end}`);
+    } catch (error) {
+      const reason = describe(error);
+      const message = `${name} left, and gets no SIGTERM: ${reason}; its engine kills it when its stop time-out is over`;
+      logger.error({ event: 'container-not-ended', ...about, reason }, message);
+    }
+  }
+
+  #doubled({ name }: Container, doubled: Doubled): Fault {
+    const other = this.#watch.seen.get(doubled.other)?.container.name ?? doubled.other;
+    const hint = 'give one of them another pointsman.id';
+    return new Fault('settings', `${doubled.name} is declared by container ${other} already`, {
+      where: `container ${name}`,
+      hint,
+    });
+  }
+
+  /** Logs the problems of a container once. */
+  #report({ id, name }: Container, problems: readonly Fault[]): void {
+    const text = problems.join('\n');
+    const before = this.#complaints.get(id) ?? '';
+    if (text === before) return;
+    this.#complaints.set(id, text);
+    const { logger } = this.#parts;
+    if (text === '') logger.info({ event: 'labels-valid', container: name }, `${name} is valid again`);
+    for (const problem of problems) {
+      const { where, message: reason } = problem;
+      logger.error({ event: 'labels-refused', container: name, where, reason }, problem.toString());
+    }
+  }
+}
+
+/** The balancers need not check it first: its HEALTHCHECK, a command, has. */
+const checkedWithin = (declared: Declared): Declared => ({
+  ...declared,
+  instance: { ...declared.instance, checked: 'command' },
+});
+
+/** The place of what is wrong with an address or a check on this machine: `--net` and others are flags of the agent. */
+const placeOf = ({ name }: Container, { prefix }: LabelledInstance, { where }: Fault): string =>
+  `container ${name}: ${where?.startsWith('--') === true ? `label ${prefix}.${where.slice(2)}` : (where ?? prefix)}`;

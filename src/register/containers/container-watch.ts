@@ -1,0 +1,199 @@
+import { setMaxListeners } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import type { EngineEvent, ListedContainer } from '../../engine/container.ts';
+import type { EngineApi, EngineFacts } from '../../engine/engine-api.ts';
+import { isLabelled } from '../../engine/label-groups.ts';
+import { OncePerReason } from '../../logging/once-per-reason.ts';
+import { describe } from '../../model/fault.ts';
+import { backoffMs } from '../../waiting/backoff.ts';
+import { afterEvent, afterInspection, type SeenContainer } from './container-run.ts';
+
+export type ContainerWatchParts = {
+  readonly engine: EngineApi;
+  readonly logger: Logger;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  /** Some containers changed. */
+  readonly onChange: () => void;
+};
+
+/** The pause before the agent connects to the engine again. */
+const retry = { firstMs: 100, mostMs: 5000, jitter: 0.5 };
+const inspectionsAtOnce = 8;
+/** An inspection that failed is repeated after this, in ms, while the engine still sends events. */
+const repeatMs = 1000;
+/** How often to list the containers in case an event was lost, in ms. */
+const listEveryMs = 30_000;
+/** The same where no event tells of a container that is asked to end. */
+const pollEveryMs = 500;
+
+/** Follows the containers of an engine that have labels for pointsman. While the engine does not answer, they stay as they are. */
+export class ContainerWatch {
+  readonly #parts: ContainerWatchParts;
+  readonly #closing = new AbortController();
+  readonly #seen = new Map<string, SeenContainer>();
+  /** The inspections under way, and whether something happened since they began. */
+  readonly #reading = new Map<string, { stale: boolean }>();
+  /** Why the engine is not followed; undefined when it is. */
+  #away: string | undefined = 'not connected yet';
+  #running: Promise<void> | undefined;
+  #complete = false;
+
+  readonly #unread = new OncePerReason();
+  /** An engine with hundreds of containers slows down with more. */
+  readonly #inTurn = pLimit(inspectionsAtOnce);
+
+  constructor(parts: ContainerWatchParts) {
+    this.#parts = parts;
+    // Each inspection listens to it.
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  /** The containers that run or are paused, by id. */
+  get seen(): ReadonlyMap<string, SeenContainer> {
+    return this.#seen;
+  }
+
+  /** Whether all containers were read once. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  begin(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** The application was told to end, after its instances left. */
+  passedOn(id: string): void {
+    const seen = this.#seen.get(id);
+    if (seen?.stage === 'leaving') this.#seen.set(id, { ...seen, stage: 'left' });
+  }
+
+  /** Resolves when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#closing.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { engine, random } = this.#parts;
+    const { signal } = this.#closing;
+    for (let failures = 1; !signal.aborted; failures += 1) {
+      const listing = new AbortController();
+      const onOpen = (facts: EngineFacts) => {
+        failures = 0;
+        void this.#list(facts, AbortSignal.any([signal, listing.signal]));
+      };
+      try {
+        await engine.events({ onOpen, onEvent: (event) => this.#onEvent(event) }, signal);
+      } catch (error) {
+        this.#setAway(describe(error));
+      } finally {
+        listing.abort();
+      }
+      await pause(backoffMs(retry, Math.max(1, failures), random()), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Reads all containers now, because events may be missing from before, and looks for lost ones from time to time. */
+  async #list({ announcesStops }: EngineFacts, signal: AbortSignal): Promise<void> {
+    const { engine } = this.#parts;
+    for (let first = true; !signal.aborted; ) {
+      try {
+        const listed = await engine.list({}, signal);
+        await this.#compare(listed, first);
+        if (signal.aborted) return;
+        if (first) this.#setAway(undefined);
+        first = false;
+        this.#complete = true;
+        this.#parts.onChange();
+      } catch (error) {
+        if (!signal.aborted) this.#setAway(describe(error));
+      }
+      const waitMs = first ? repeatMs : announcesStops ? listEveryMs : pollEveryMs;
+      await pause(waitMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Inspects the containers that came or went; with `all`, those as well that are where they were. */
+  async #compare(listed: readonly ListedContainer[], all: boolean): Promise<void> {
+    const ids = new Set(listed.map(({ id }) => id));
+    const come = listed.filter(({ id, labels }) => isLabelled(labels) && (all || !this.#seen.has(id)));
+    const went = [...this.#seen.keys()].filter((id) => !ids.has(id));
+    await Promise.all([...come.map(({ id }) => id), ...went].map((id) => this.#read(id)));
+  }
+
+  #onEvent(event: EngineEvent): void {
+    const { container: id, action } = event;
+    const before = this.#seen.get(id);
+    if (before !== undefined) {
+      const after = afterEvent(before, event);
+      this.#seen.set(id, after);
+      if (after !== before) this.#parts.onChange();
+    }
+    // Of a container that is not known, only its start matters: the labels of a container never change.
+    if (before !== undefined || action === 'start' || this.#reading.has(id)) void this.#read(id);
+  }
+
+  /** Inspects a container, again if something happens to it meanwhile. Never rejects. */
+  async #read(id: string): Promise<void> {
+    const under = this.#reading.get(id);
+    if (under !== undefined) {
+      under.stale = true;
+      return;
+    }
+    const reading = { stale: true };
+    this.#reading.set(id, reading);
+    try {
+      while (reading.stale) {
+        reading.stale = false;
+        await this.#inspect(id, reading);
+      }
+    } finally {
+      this.#reading.delete(id);
+    }
+  }
+
+  async #inspect(id: string, reading: { stale: boolean }): Promise<void> {
+    const { engine, logger, onChange } = this.#parts;
+    const { signal } = this.#closing;
+    try {
+      const container = await this.#inTurn(() => engine.inspect(id, signal));
+      this.#unread.isNew('container', undefined);
+      if (reading.stale || signal.aborted) return;
+      const labelled = container !== undefined && isLabelled(container.labels);
+      const after = labelled ? afterInspection(this.#seen.get(id), container) : undefined;
+      if (after === undefined) this.#seen.delete(id);
+      else this.#seen.set(id, after);
+      onChange();
+    } catch (error) {
+      await pause(repeatMs, undefined, { signal }).catch(() => undefined);
+      // When the engine does not answer at all, everything is read again once it does.
+      if (signal.aborted || this.#away !== undefined) return;
+      const reason = describe(error);
+      const message = `pointsman inspects containers again until it succeeds: ${reason}`;
+      if (this.#unread.isNew('container', reason)) {
+        logger.warn({ event: 'container-unread', container: id, reason }, message);
+      }
+      reading.stale = true;
+    }
+  }
+
+  #setAway(reason: string | undefined): void {
+    const { logger, engine } = this.#parts;
+    const { location } = engine;
+    if (reason === this.#away) return;
+    this.#away = reason;
+    if (reason === undefined) {
+      logger.info(
+        { event: 'engine-connected', engine: location, containers: this.#seen.size },
+        `follows the containers of ${location}`,
+      );
+      return;
+    }
+    const message = `the instances of containers stay as they are: ${reason}`;
+    logger.warn({ event: 'engine-unavailable', engine: location, reason }, message);
+  }
+}

@@ -1,0 +1,111 @@
+import { rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+export type ServedContainer = {
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly status?: 'running' | 'paused' | 'stopping' | 'exited';
+  readonly health?: 'starting' | 'healthy' | 'unhealthy';
+  readonly stopSignal?: string;
+  readonly startedAt?: string;
+  readonly address?: string;
+};
+
+/** The answers of an engine on a unix socket, for what a real engine cannot be made to do at a given moment. */
+export async function startEngineServer(path: string, { podman = false, forbidden = [] as readonly string[] } = {}) {
+  const containers = new Map<string, ServedContainer>();
+  const streams = new Set<ServerResponse>();
+  const sockets = new Set<Socket>();
+  const requests: string[] = [];
+
+  const listed = () =>
+    [...containers].flatMap(([id, { name, labels = {}, status = 'running' }]) =>
+      status === 'running' || status === 'paused'
+        ? [{ Id: id, Names: [`/${name}`], Labels: labels, State: status }]
+        : [],
+    );
+  const inspected = (id: string) => {
+    const found = containers.get(id);
+    if (found === undefined) return undefined;
+    const { name, labels = {}, status = 'running', health, stopSignal = '', startedAt, address = '10.9.0.1' } = found;
+    return {
+      Id: id,
+      Name: `/${name}`,
+      Created: '2026-01-01T00:00:00Z',
+      State: {
+        Status: status,
+        Running: status !== 'exited',
+        Paused: status === 'paused',
+        StartedAt: startedAt ?? '2026-01-01T00:00:00Z',
+        ...(health === undefined ? {} : { Health: { Status: health } }),
+      },
+      Config: { Labels: labels, StopSignal: stopSignal, ExposedPorts: { '80/tcp': {} } },
+      NetworkSettings: { Ports: {}, Networks: { net: { IPAddress: address } } },
+    };
+  };
+
+  /** The status and the body of an answer that is complete at once. */
+  const answerTo = (method: string, url: string): readonly [status: number, body?: unknown] => {
+    if (forbidden.includes(method)) return [403, { message: 'not allowed' }];
+    if (url.startsWith('/containers/json')) return [200, listed()];
+    const [, id = '', what = ''] = /^\/containers\/([^/]+)\/(\w+)/.exec(url) ?? [];
+    const container = inspected(id);
+    if (container === undefined) return [404, { message: `no such container: ${id}` }];
+    return what === 'json' ? [200, container] : [204];
+  };
+  const answer = ({ method = 'GET', url = '/' }: IncomingMessage, response: ServerResponse): void => {
+    requests.push(`${method} ${url.split('?', 1)[0]}`);
+    if (podman) response.setHeader('Libpod-Api-Version', '4.3.1');
+    if (url.startsWith('/events')) {
+      response.writeHead(200).flushHeaders();
+      streams.add(response.on('close', () => streams.delete(response)));
+      return;
+    }
+    const [status, body] = answerTo(method, url);
+    response.writeHead(status).end(body === undefined ? undefined : JSON.stringify(body));
+  };
+
+  const server = createServer(answer).on('connection', (socket) => {
+    sockets.add(socket.on('close', () => sockets.delete(socket)));
+  });
+  const engine = {
+    address: `unix://${path}`,
+    requests,
+    containers,
+    /** Whether a client follows the events. */
+    get followed(): boolean {
+      return streams.size > 0;
+    },
+    /** Puts a container, and sends the event of it if one is named. */
+    put(id: string, container: ServedContainer, action?: string, attributes: object = {}): void {
+      containers.set(id, container);
+      if (action !== undefined) engine.send(id, action, attributes);
+    },
+    remove(id: string, action?: string): void {
+      containers.delete(id);
+      if (action !== undefined) engine.send(id, action);
+    },
+    send(id: string, Action: string, Attributes: object = {}): void {
+      const event = { Type: 'container', Action, Actor: { ID: id, Attributes }, timeNano: Date.now() * 1e6 };
+      for (const stream of streams) stream.write(`${JSON.stringify(event)}\n`);
+    },
+    /** Ends the streams of events, in the middle of one. */
+    cut(): void {
+      for (const stream of streams) {
+        stream.write('{"Type":"cont');
+        stream.socket?.destroy();
+      }
+    },
+    listen: () => new Promise<void>((resolve) => server.listen(path, resolve)),
+    async close(): Promise<void> {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(path, { force: true });
+    },
+  };
+  await engine.listen();
+  onTestFinished(() => (server.listening ? engine.close() : undefined));
+  return engine;
+}
