@@ -130,6 +130,7 @@ test('every flag that is named is one', async () => {
     '--allow-downgrades',
     '--flag',
     '--stop-signal',
+    '--no-recreate',
   ];
   const named = pages.flatMap(({ name, flags: all }) => all.map((flag) => ({ name, flag })));
   expect(named.length).toBeGreaterThan(50);

@@ -15,6 +15,8 @@ const longest = [
   'held-entries',
   'containers/containers',
   'containers/docker',
+  'containers/labels',
+  'containers/podman-labels',
   'acknowledgements',
   'balance',
   'haproxy/deleted-folders',
