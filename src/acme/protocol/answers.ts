@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { time } from '../../model/acme/time.ts';
 import { AuthorityError, readRetryAfter } from './authority-error.ts';
 import type { Answer } from './exchange.ts';
 
@@ -44,8 +45,6 @@ export const authorizationSchema = v.object({
 });
 
 export type Authorization = v.InferOutput<typeof authorizationSchema>;
-
-const time = v.pipe(v.string(), v.isoTimestamp());
 
 export const renewalInfoSchema = v.object({
   suggestedWindow: v.object({ start: time, end: time }),

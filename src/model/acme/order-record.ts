@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { Parsed } from '../parsed.ts';
 import { parseEntry } from '../policy/field.ts';
+import { time } from './time.ts';
 
 /** How far the order of a host's certificate is, in `acme/orders/<host>`: the next leader goes on with it. */
 export type OrderRecord = {
@@ -31,7 +32,7 @@ const schema = v.strictObject({
   authority: v.pipe(v.string(), v.maxLength(1000)),
   failures: v.pipe(v.number(), v.integer(), v.minValue(0)),
   error: v.optional(v.pipe(v.string(), v.maxLength(2000))),
-  nextTry: v.optional(v.pipe(v.string(), v.isoTimestamp('it is not a time (ISO 8601)'))),
+  nextTry: v.optional(time),
 });
 
 /** Reads the value of `acme/orders/<host>`. */

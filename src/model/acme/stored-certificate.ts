@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { Parsed } from '../parsed.ts';
 import { parseEntry } from '../policy/field.ts';
+import { time } from './time.ts';
 
 /** A certificate as the registry has it, in `certificates/<host>`. */
 export type StoredCertificate = {
@@ -17,8 +18,6 @@ export type StoredCertificate = {
   /** Who chose that time: the authority's advice (RFC 9773), or two thirds of the lifetime. */
   readonly renewBy: 'advice' | 'lifetime' | undefined;
 };
-
-const time = v.pipe(v.string(), v.isoTimestamp('it is not a time (ISO 8601)'));
 
 const schema = v.strictObject({
   certificate: v.pipe(v.string(), v.maxLength(100_000)),
