@@ -42,6 +42,18 @@ test('a certificate that a person wrote is renewed at two thirds of its lifetime
   expect(due({ certificate: own })).toEqual({ kind: 'wait', until: now + 30 * day });
 });
 
+test.each(['2099-01-01T00:00:00Z', at(59)])(
+  'a renewal at %s is too late: two thirds of the lifetime count',
+  (renewAt) => {
+    expect(due({ certificate: certificate({ renewAt }) })).toEqual({ kind: 'wait', until: now + 30 * day });
+  },
+);
+
+test('a next try after more than a week is no time that a leader wrote, so the host is tried now', () => {
+  expect(due({ record: record({ nextTry: at(7) }) })).toEqual({ kind: 'wait', until: now + 7 * day });
+  expect(due({ record: record({ nextTry: at(8) }) })).toEqual({ kind: 'order', reason: 'first' });
+});
+
 test('a certificate of another authority is ordered again', () => {
   const other = certificate({ authority: 'https://staging.example.com/dir' });
   expect(due({ certificate: other })).toEqual({ kind: 'order', reason: 'renewal' });

@@ -1,6 +1,7 @@
 import type { OrderRecord } from '../model/acme/order-record.ts';
 import type { StoredCertificate } from '../model/acme/stored-certificate.ts';
-import type { Validity } from './renewal-time.ts';
+import { renewalTimeOf, type Validity } from './renewal-time.ts';
+import { mostWaitMs } from './retry-time.ts';
 
 /** A certificate of the registry as the leader sees it. */
 export type KnownCertificate = {
@@ -31,9 +32,8 @@ export type Due =
 export function dueOf({ certificate, record, asked }: HostState, authority: string, now: number): Due {
   const isUnderWay = record?.order !== undefined && record.authority === authority;
   if (asked) return { kind: 'order', reason: 'asked' };
-  if (record?.nextTry !== undefined && Date.parse(record.nextTry) > now) {
-    return { kind: 'wait', until: Date.parse(record.nextTry) };
-  }
+  const nextTry = waitOf(record, now);
+  if (nextTry !== undefined) return { kind: 'wait', until: nextTry };
   if (isUnderWay) return { kind: 'order', reason: record.reason };
   if (certificate === undefined) return { kind: 'order', reason: 'first' };
   if (!certificate.canOpen) {
@@ -45,11 +45,12 @@ export function dueOf({ certificate, record, asked }: HostState, authority: stri
   if (record?.reason === 'asked') return { kind: 'order', reason: 'asked' };
   const { stored } = certificate;
   if (stored.authority !== undefined && stored.authority !== authority) return { kind: 'order', reason: 'renewal' };
-  const until = renewalTimeOf(certificate);
+  const until = renewalTimeOf(stored, certificate.validity);
   return now >= until ? { kind: 'order', reason: 'renewal' } : { kind: 'wait', until };
 }
 
-/** When it is renewed. The entry of an operator need not say it. */
-function renewalTimeOf({ stored, validity: { from, until } }: KnownCertificate): number {
-  return stored.renewAt === undefined ? from + ((until - from) * 2) / 3 : Date.parse(stored.renewAt);
+/** When a host is tried again; undefined: now. No leader with the right time writes a time that is later than `mostWaitMs`. */
+export function waitOf(record: OrderRecord | undefined, now: number): number | undefined {
+  const nextTry = record?.nextTry === undefined ? now : Date.parse(record.nextTry);
+  return nextTry > now && nextTry <= now + mostWaitMs ? nextTry : undefined;
 }

@@ -15,7 +15,7 @@ import type { LeaderEntries, Seen } from './leader-entries.ts';
 import { NotWritten } from './leadership.ts';
 import { OrderEnded, type Ordering } from './ordering.ts';
 import { AuthorityError } from './protocol/authority-error.ts';
-import { pauseMs, retryMs } from './retry-time.ts';
+import { mostWaitMs, pauseMs, retryMs } from './retry-time.ts';
 import { upkeepOf } from './upkeep.ts';
 
 export type LeaderParts = {
@@ -47,8 +47,6 @@ const restFactor = 10;
 const restMs = 60_000;
 /** How long a host rests after somebody else has changed its entries, in ms. */
 const repeatMs = 1000;
-/** The longest wait that an authority can ask for, in ms: its clock may be wrong. */
-const mostWaitMs = 7 * 86_400_000;
 
 /** Decides again and again what is to be done for each host, and does it. */
 export class Leader {

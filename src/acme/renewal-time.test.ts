@@ -39,12 +39,18 @@ test("the authority's advice goes before the lifetime, at a random time of its w
   );
 });
 
-test('advice to renew after the end counts as the end', () => {
+test.each([
+  ['after the end', 5],
+  ['at the end', 1],
+  ['shortly before the end', 0.95],
+])('advice to renew %s does not count: the certificate is renewed by its lifetime', (_, days) => {
   const validity = { from, until: from + day };
-  const advice = { start: from + 5 * day, end: from + 6 * day, retryAfterMs: undefined };
-  expect(renewalByAdvice(advice, { renewAt: undefined, renewBy: undefined }, validity, 0).renewAt).toBe(
-    new Date(from + day).toISOString(),
-  );
+  const advice = { start: from + days * day, end: from + days * day, retryAfterMs: undefined };
+  const byLifetime = renewalByLifetime(validity, 0.5);
+  expect(renewalByAdvice(advice, byLifetime, validity, 0)).toBe(byLifetime);
+  // An earlier version stored the end.
+  const before = { renewAt: new Date(from + days * day).toISOString(), renewBy: 'advice' as const };
+  expect(renewalByAdvice(advice, before, validity, 0.5)).toEqual(byLifetime);
 });
 
 test('the advice is asked for between once a minute and once a day', () => {

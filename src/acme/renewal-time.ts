@@ -11,23 +11,36 @@ const jitter = 1 / 12;
 
 const at = (ms: number): string => new Date(ms).toISOString();
 
+/** The latest share of its lifetime at which a certificate is renewed: failures need time for further attempts. */
+const latestShare = 5 / 6;
+
+const isTooLate = (ms: number, { from, until }: Validity): boolean => ms > from + (until - from) * latestShare;
+
+/** When it is renewed. The entry of an operator need not say it, and a time without room for further attempts does not count. */
+export function renewalTimeOf({ renewAt }: Pick<StoredCertificate, 'renewAt'>, validity: Validity): number {
+  const said = renewAt === undefined ? undefined : Date.parse(renewAt);
+  if (said !== undefined && !isTooLate(said, validity)) return said;
+  return validity.from + ((validity.until - validity.from) * 2) / 3;
+}
+
 /** Two thirds of the lifetime, and up to a twelfth of it earlier. `random` is from 0 to 1. */
 export function renewalByLifetime({ from, until }: Validity, random: number): RenewalTime {
   const lifetime = until - from;
   return { renewAt: at(from + lifetime * (2 / 3 - jitter * random)), renewBy: 'lifetime' };
 }
 
-/** A time in the window that the authority advises; the one before stays if it is in the window. */
+/** A time in the window that the authority advises; the one before stays if it is in the window. Advice that is too late does not count. */
 export function renewalByAdvice(
   { start, end }: RenewalAdvice,
   before: RenewalTime,
-  { until }: Validity,
+  validity: Validity,
   random: number,
 ): RenewalTime {
   const known = before.renewAt === undefined ? Number.NaN : Date.parse(before.renewAt);
-  if (before.renewBy === 'advice' && known >= start && known <= end) return before;
-  // Whatever the authority advises, a certificate that has ended is of no use.
-  return { renewAt: at(Math.min(start + (end - start) * random, until)), renewBy: 'advice' };
+  const isKept = before.renewBy === 'advice' && known >= start && known <= end;
+  const advised = isKept ? known : start + (end - start) * random;
+  if (isTooLate(advised, validity)) return before.renewBy === 'lifetime' ? before : renewalByLifetime(validity, random);
+  return isKept ? before : { renewAt: at(advised), renewBy: 'advice' };
 }
 
 /** When the advice is asked for again, in ms: as the authority says, between a minute and a day (RFC 9773, section 4.3.2). */

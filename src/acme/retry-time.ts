@@ -2,6 +2,9 @@ import { backoffMs } from '../waiting/backoff.ts';
 
 const dayMs = 86_400_000;
 
+/** The longest wait that an authority or an entry can ask for, in ms: a clock may be wrong. */
+export const mostWaitMs = 7 * dayMs;
+
 /**
  * When a host's order is tried again after `failures` failures in a row, in ms. From a minute to a day; for certificates that live shortly it is
  * sooner, so that there is time for several attempts between the renewal and the end. Never before the authority says.

@@ -5,7 +5,7 @@ import { parseOrderRecord } from '../model/acme/order-record.ts';
 import { isSealedWithFirst, open, type SealingKeys } from '../model/acme/sealing.ts';
 import { formatStoredCertificate } from '../model/acme/stored-certificate.ts';
 import type { Revision } from '../model/revision.ts';
-import type { Due, KnownCertificate } from './due.ts';
+import { type Due, type KnownCertificate, waitOf } from './due.ts';
 import type { LeaderEntries, Seen } from './leader-entries.ts';
 import { sealKey } from './seal-key.ts';
 
@@ -41,7 +41,7 @@ function uselessOrders({ entries, due, isRunning, now }: UpkeepView): readonly U
     if (isRunning(host)) return [];
     const record = parseOrderRecord(value);
     // A host that comes back at once must not be tried more often for it.
-    const waits = record.ok && record.value.nextTry !== undefined && Date.parse(record.value.nextTry) > now;
+    const waits = record.ok && waitOf(record.value, now) !== undefined;
     const what = due.get(host);
     const isUseless = what === undefined || (what.kind === 'wait' && what.until > now);
     return isUseless && !waits ? [removal(orderKey(host), revision)] : [];
