@@ -30,6 +30,14 @@ test('a time limit ends with the signal that it is given', async () => {
   expect(timeLimit(60_000, parent.signal).aborted).toBe(true);
 });
 
+test('a time limit beyond the longest timer of Node.js does not end at once', async () => {
+  const parent = new AbortController();
+  const limit = timeLimit(2 ** 31, parent.signal);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(limit.aborted).toBe(false);
+  parent.abort();
+});
+
 test('thousands of calls with a time limit may wait for one signal, and leave nothing at it', async () => {
   const warnings: Error[] = [];
   const onWarning = (warning: Error) => warnings.push(warning);

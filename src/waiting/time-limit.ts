@@ -20,6 +20,9 @@ export async function withTimeLimit<T>(
   }
 }
 
+/** Node.js makes a longer timer end at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
 function startLimit(ms: number, signal: AbortSignal | undefined) {
   const controller = new AbortController();
   const end = (reason?: unknown) => {
@@ -28,7 +31,8 @@ function startLimit(ms: number, signal: AbortSignal | undefined) {
     controller.abort(reason);
   };
   const onAbort = () => end(signal?.reason);
-  const timer = setTimeout(() => end(new DOMException('The operation was aborted due to timeout', 'TimeoutError')), ms);
+  const atTimeout = () => end(new DOMException('The operation was aborted due to timeout', 'TimeoutError'));
+  const timer = setTimeout(atTimeout, Math.min(ms, longestTimerMs));
   timer.unref();
   if (signal?.aborted) onAbort();
   else if (signal !== undefined) {

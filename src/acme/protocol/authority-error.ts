@@ -1,3 +1,5 @@
+import { mostWaitMs } from '../retry-time.ts';
+
 /** An authority did not do what it was asked. */
 export class AuthorityError extends Error {
   override readonly name = 'AuthorityError';
@@ -27,10 +29,10 @@ export class AuthorityError extends Error {
   }
 }
 
-/** Reads `Retry-After`: seconds, or a date. Undefined: it is not there, or makes no sense. */
+/** Reads `Retry-After`: seconds, or a date; at most `mostWaitMs`. Undefined: it is not there, or makes no sense. */
 export function readRetryAfter(text: string | undefined, now: number): number | undefined {
   if (text === undefined) return undefined;
-  if (/^\d{1,9}$/.test(text.trim())) return Number(text) * 1000;
+  if (/^\d{1,9}$/.test(text.trim())) return Math.min(Number(text) * 1000, mostWaitMs);
   const at = Date.parse(text);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
+  return Number.isNaN(at) ? undefined : Math.min(Math.max(0, at - now), mostWaitMs);
 }
