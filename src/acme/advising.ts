@@ -9,7 +9,7 @@ import type { LeaderEntries } from './leader-entries.ts';
 import { NotWritten } from './leadership.ts';
 import type { Authority } from './protocol/authority.ts';
 import { certificateId } from './protocol/certificate-id.ts';
-import { nextAdviceMs, renewalByAdvice } from './renewal-time.ts';
+import { nextAdviceMs, notTooSoon, renewalByAdvice } from './renewal-time.ts';
 
 export type AdvisingParts = {
   readonly authority: Authority;
@@ -73,7 +73,8 @@ export class Advising {
       const advice = id === undefined ? undefined : await authority.renewalAdvice(id);
       if (advice === undefined) return;
       followed.at = now() + nextAdviceMs(advice);
-      const time = renewalByAdvice(advice, stored, validity, random());
+      const advised = renewalByAdvice(advice, stored, validity, random());
+      const time = notTooSoon(advised, stored.issuedAt, validity);
       if (time.renewAt === stored.renewAt && time.renewBy === stored.renewBy) return;
       await entries.replace(certificateKey(host), formatStoredCertificate({ ...stored, ...time }), revision);
       const { renewAt } = time;

@@ -54,6 +54,15 @@ test('a next try after more than a week is no time that a leader wrote, so the h
   expect(due({ record: record({ nextTry: at(8) }) })).toEqual({ kind: 'order', reason: 'first' });
 });
 
+test('a certificate that was ordered just now rests, although its time is over', () => {
+  const soon = { renewAt: at(-1), issuedAt: at(0) };
+  expect(due({ certificate: certificate(soon) })).toEqual({ kind: 'wait', until: now + 1.5 * day });
+  expect(due({ certificate: certificate(soon), asked: true })).toEqual({ kind: 'order', reason: 'asked' });
+  // A clock that was wrong must not stop renewals.
+  expect(due({ certificate: certificate({ ...soon, issuedAt: at(300) }) }).kind).toBe('order');
+  expect(due({ certificate: certificate({ ...soon, authority: undefined }) }).kind).toBe('order');
+});
+
 test('a certificate of another authority is ordered again', () => {
   const other = certificate({ authority: 'https://staging.example.com/dir' });
   expect(due({ certificate: other })).toEqual({ kind: 'order', reason: 'renewal' });

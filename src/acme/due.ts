@@ -1,6 +1,6 @@
 import type { OrderRecord } from '../model/acme/order-record.ts';
 import type { StoredCertificate } from '../model/acme/stored-certificate.ts';
-import { renewalTimeOf, type Validity } from './renewal-time.ts';
+import { leastRestMs, renewalTimeOf, type Validity } from './renewal-time.ts';
 import { mostWaitMs } from './retry-time.ts';
 
 /** A certificate of the registry as the leader sees it. */
@@ -45,7 +45,10 @@ export function dueOf({ certificate, record, asked }: HostState, authority: stri
   if (record?.reason === 'asked') return { kind: 'order', reason: 'asked' };
   const { stored } = certificate;
   if (stored.authority !== undefined && stored.authority !== authority) return { kind: 'order', reason: 'renewal' };
-  const until = renewalTimeOf(stored, certificate.validity);
+  const ordered = Date.parse(stored.issuedAt);
+  // An entry that a person wrote is replaced by an order, so it cannot be due again and again. Nor does a time to come say when it was ordered.
+  const rests = stored.authority !== undefined && ordered <= now ? ordered + leastRestMs(certificate.validity) : 0;
+  const until = Math.max(renewalTimeOf(stored, certificate.validity), rests);
   return now >= until ? { kind: 'order', reason: 'renewal' } : { kind: 'wait', until };
 }
 

@@ -9,6 +9,7 @@ import {
   parseStoredCertificate,
   type StoredCertificate,
 } from '../model/acme/stored-certificate.ts';
+import { parseCertificate } from '../model/certificate.ts';
 import { describe } from '../model/fault.ts';
 import { aborted, timeLimit, withTimeLimit } from '../waiting/time-limit.ts';
 import type { LeaderAccount } from './account.ts';
@@ -22,7 +23,7 @@ import { AuthorityError } from './protocol/authority-error.ts';
 import { certificateId } from './protocol/certificate-id.ts';
 import { certificateRequest } from './protocol/certificate-request.ts';
 import { keyAuthorization } from './protocol/jws.ts';
-import { renewalByAdvice, renewalByLifetime } from './renewal-time.ts';
+import { notTooSoon, renewalByAdvice, renewalByLifetime } from './renewal-time.ts';
 import { sealKey } from './seal-key.ts';
 
 export type OrderingParts = {
@@ -252,19 +253,40 @@ export class Ordering {
     const place = certificateKey(host);
     const stored: StoredCertificate = {
       ...{ certificate, key: sealKey(pemOf(key), place, sealingKeys) },
-      ...{ issuedAt: now.toISOString(), authority: directory, ...(await this.#renewalTime(certificate, random())) },
+      ...{
+        issuedAt: now.toISOString(),
+        authority: directory,
+        ...(await this.#renewalTime(certificate, now, random())),
+      },
     };
-    await entries.write({ [place]: formatStoredCertificate(stored), [orderKey(host)]: undefined });
+    const value = formatStoredCertificate(stored);
+    // An entry that no balancer can read would be ordered again at once.
+    for (const read of [parseStoredCertificate(value), parseCertificate(`${certificate}\n${pemOf(key)}`)]) {
+      if (!read.ok) throw new OrderEnded(`the certificate that the authority made is of no use: ${read.reason}`);
+    }
+    await entries.write({ [place]: value, [orderKey(host)]: undefined });
     return stored;
   }
 
   /** Without advice it is renewed by its lifetime; the advice is asked for again later. */
-  async #renewalTime(certificate: string, random: number): Promise<Pick<StoredCertificate, 'renewAt' | 'renewBy'>> {
+  async #renewalTime(
+    certificate: string,
+    now: Date,
+    random: number,
+  ): Promise<Pick<StoredCertificate, 'renewAt' | 'renewBy'>> {
     const validity = validityOf(certificate);
     const byLifetime = renewalByLifetime(validity, random);
     const id = certificateId(certificate);
     const advice = id === undefined ? undefined : await this.#parts.authority.renewalAdvice(id).catch(() => undefined);
-    return advice === undefined ? byLifetime : renewalByAdvice(advice, byLifetime, validity, random);
+    const time = advice === undefined ? byLifetime : renewalByAdvice(advice, byLifetime, validity, random);
+    const kept = notTooSoon(time, now.toISOString(), validity);
+    if (kept.renewAt !== time.renewAt) {
+      const { renewAt } = kept;
+      const cause = time.renewBy === 'advice' ? 'by the advice of the authority' : "by this balancer's clock";
+      const text = `a new certificate is due again at once ${cause}; it is renewed at ${renewAt} at the earliest`;
+      this.#parts.logger.warn({ event: 'certificate-due-at-once', renewAt }, text);
+    }
+    return kept;
   }
 
   /** The reason that the authority gives: the challenge has it, not the order. */

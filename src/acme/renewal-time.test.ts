@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { nextAdviceMs, renewalByAdvice, renewalByLifetime } from './renewal-time.ts';
+import { leastRestMs, nextAdviceMs, notTooSoon, renewalByAdvice, renewalByLifetime } from './renewal-time.ts';
 import { pauseMs, retryMs } from './retry-time.ts';
 
 const day = 86_400_000;
@@ -51,6 +51,18 @@ test.each([
   // An earlier version stored the end.
   const before = { renewAt: new Date(from + days * day).toISOString(), renewBy: 'advice' as const };
   expect(renewalByAdvice(advice, before, validity, 0.5)).toEqual(byLifetime);
+});
+
+test('a new certificate is not renewed at once, whatever the authority advises', () => {
+  const validity = { from, until: from + 90 * day };
+  const issuedAt = new Date(from).toISOString();
+  const past = { renewAt: new Date(from - day).toISOString(), renewBy: 'advice' as const };
+  const later = { ...past, renewAt: new Date(from + 1.5 * day).toISOString() };
+  expect(notTooSoon(past, issuedAt, validity)).toEqual(later);
+  expect(notTooSoon(later, issuedAt, validity)).toBe(later);
+  expect([47 * day, 6 * day, 600_000, 60_000].map((ms) => leastRestMs({ from, until: from + ms }))).toEqual([
+    ...[1.5 * day, day / 2, 60_000, 20_000],
+  ]);
 });
 
 test('the advice is asked for between once a minute and once a day', () => {

@@ -16,6 +16,21 @@ const latestShare = 5 / 6;
 
 const isTooLate = (ms: number, { from, until }: Validity): boolean => ms > from + (until - from) * latestShare;
 
+/**
+ * How long after its order a certificate is renewed at the earliest, in ms, whatever the authority and the clock say: otherwise it would be
+ * ordered again at once, for ever. A twelfth of the lifetime, from a minute (less for very short lifetimes) to 36 hours.
+ */
+export function leastRestMs({ from, until }: Validity): number {
+  const lifetime = until - from;
+  return Math.max(Math.min(lifetime / 12, 36 * 3_600_000), Math.min(lifetime / 3, 60_000), 1000);
+}
+
+/** Puts off a renewal that would begin too soon after the order. */
+export function notTooSoon(time: RenewalTime, issuedAt: string, validity: Validity): RenewalTime {
+  const earliest = Date.parse(issuedAt) + leastRestMs(validity);
+  return time.renewAt !== undefined && Date.parse(time.renewAt) < earliest ? { ...time, renewAt: at(earliest) } : time;
+}
+
 /** When it is renewed. The entry of an operator need not say it, and a time without room for further attempts does not count. */
 export function renewalTimeOf({ renewAt }: Pick<StoredCertificate, 'renewAt'>, validity: Validity): number {
   const said = renewAt === undefined ? undefined : Date.parse(renewAt);
