@@ -46,6 +46,10 @@ export class OrderEnded extends Error {
   override readonly name = 'OrderEnded';
 }
 
+/** Whether the authority refuses it for good. */
+const isEnd = (error: unknown): error is AuthorityError =>
+  error instanceof AuthorityError && error.kind === 'refused' && error.status !== 429;
+
 /** An order that is under way. */
 type UnderWay = OrderRecord & { readonly order: string; readonly key: string };
 
@@ -73,7 +77,9 @@ export class Ordering {
   }
 
   async order(host: string, reason: OrderRecord['reason']): Promise<StoredCertificate> {
-    const resumed = await this.#resume(host);
+    // Who asks for a new certificate gets a new order: the one under way may be what does not work.
+    const isAsked = this.#parts.entries.get(renewalKey(host)) !== undefined;
+    const resumed = isAsked ? undefined : await this.#resume(host);
     const record = resumed ?? (await this.#begin(host, reason));
     const left: Challenge[] = [];
     try {
@@ -98,10 +104,9 @@ export class Ordering {
       const { status } = await account.run((signer) => authority.order(order, signer));
       if (status === 'invalid') return undefined;
     } catch (error) {
-      if (error instanceof AuthorityError && error.kind === 'refused' && error.status !== 429) return undefined;
+      if (isEnd(error)) return undefined;
       throw error;
     }
-    await entries.write({ [renewalKey(host)]: undefined });
     return { ...parsed.value, order, key };
   }
 
@@ -245,7 +250,13 @@ export class Ordering {
     const { authority, account, entries, sealingKeys, directory, wall, random } = this.#parts;
     const { certificate: url } = order;
     if (url === undefined) throw new OrderEnded('the authority does not say where the certificate is');
-    const certificate = await account.run((signer) => authority.certificate(url, signer));
+    const certificate = await account
+      .run((signer) => authority.certificate(url, signer))
+      .catch((error: unknown) => {
+        // The order stays valid, so it would be taken up again for ever.
+        if (isEnd(error)) throw new OrderEnded(error.message, { cause: error });
+        throw error;
+      });
     const key = this.#openKey(host, record);
     const now = wall();
     const flaw = flawOf(certificate, host, key, now.getTime());
