@@ -267,7 +267,7 @@ export class Ordering {
       ...{
         issuedAt: now.toISOString(),
         authority: directory,
-        ...(await this.#renewalTime(certificate, now, random())),
+        ...(await this.#renewalTime(host, certificate, now, random())),
       },
     };
     const value = formatStoredCertificate(stored);
@@ -281,6 +281,7 @@ export class Ordering {
 
   /** Without advice it is renewed by its lifetime; the advice is asked for again later. */
   async #renewalTime(
+    host: string,
     certificate: string,
     now: Date,
     random: number,
@@ -294,8 +295,8 @@ export class Ordering {
     if (kept.renewAt !== time.renewAt) {
       const { renewAt } = kept;
       const cause = time.renewBy === 'advice' ? 'by the advice of the authority' : "by this balancer's clock";
-      const text = `a new certificate is due again at once ${cause}; it is renewed at ${renewAt} at the earliest`;
-      this.#parts.logger.warn({ event: 'certificate-due-at-once', renewAt }, text);
+      const text = `the new certificate of ${host} is due at once ${cause}; it is renewed at ${renewAt} at the earliest`;
+      this.#parts.logger.warn({ event: 'certificate-due-at-once', host, renewAt }, text);
     }
     return kept;
   }
