@@ -15,8 +15,10 @@ import { formatStoredCertificate, type StoredCertificate } from '../model/acme/s
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import { openDirectoryRegistry } from '../registry/directory/directory-registry.ts';
+import { deferred } from '../waiting/deferred.ts';
 import { aborted } from '../waiting/time-limit.ts';
 import { acmeMetrics } from './acme-metrics.ts';
+import { FleetBehind } from './fleet-behind.ts';
 import { Leader, type LeaderParts } from './leader.ts';
 import { LeaderEntries } from './leader-entries.ts';
 import { OrderEnded } from './ordering.ts';
@@ -132,6 +134,23 @@ test('an authority that cannot be reached is left alone for a while, and no host
   expect(record).toMatchObject({ failures: 0, error: 'ca: ECONNREFUSED' });
   // Those that had begun, and no other one.
   expect(orders.length).toBeLessThanOrEqual(8);
+});
+
+test('orders wait for a balancer that is behind, blame no host, and go on as soon as it has caught up', async () => {
+  const caughtUp = deferred();
+  let isBehind = true;
+  const order: Order = () =>
+    Promise.reject(isBehind ? new FleetBehind('lb-2 is behind', () => caughtUp.promise) : refused());
+  const { orders, recordOf } = await startLeader({ hosts: names(30), order });
+  const record = await until('it waits', () => recordOf(orders[0] ?? ''));
+  expect(record).toMatchObject({ failures: 0, error: 'lb-2 is behind' });
+  expect(Date.parse(record.nextTry ?? '') - Date.now()).toBeLessThanOrEqual(60_000);
+  // Those that had begun, and no other one.
+  expect(orders.length).toBeLessThanOrEqual(8);
+  const before = orders.length;
+  isBehind = false;
+  caughtUp.resolve();
+  await until('all orders go on', () => new Set(orders.slice(before)).size === 30);
 });
 
 test('an order that the authority has ended is forgotten, and one that only failed goes on', async () => {

@@ -10,6 +10,7 @@ import { aborted, timeLimit } from '../waiting/time-limit.ts';
 import type { AcmeMetrics } from './acme-metrics.ts';
 import type { Advising } from './advising.ts';
 import { type Due, dueOf, type HostState } from './due.ts';
+import { FleetBehind, FleetWait } from './fleet-behind.ts';
 import { KnownCertificates } from './known-certificate.ts';
 import type { LeaderEntries, Seen } from './leader-entries.ts';
 import { NotWritten } from './leadership.ts';
@@ -64,9 +65,12 @@ export class Leader {
   #notBefore = 0;
   /** The authority could not be reached: no order is tried before this time (of the monotonic clock). */
   #pause = { failures: 0, until: 0 };
+  readonly #fleet: FleetWait;
 
   constructor(parts: LeaderParts) {
     this.#parts = parts;
+    const { logger, signal, now } = parts;
+    this.#fleet = new FleetWait({ logger, signal, now, onCaughtUp: () => this.look() });
   }
 
   /** To be called when something may have changed. */
@@ -125,7 +129,7 @@ export class Leader {
       known: (host: string, seen: Seen) => this.#known.get(host, seen, sealingKeys),
     };
     this.#keepUp(upkeepOf(view));
-    const pausesMs = this.#pause.until - now();
+    const pausesMs = Math.max(this.#pause.until, this.#fleet.until) - now();
     this.#lookIn(Math.max(pausesMs > 0 ? Math.min(restsMs, pausesMs) : restsMs, togetherMs));
   }
 
@@ -140,7 +144,7 @@ export class Leader {
     const seen = entries.get(certificateKey(host)) ?? held(certificateKey(host));
     return {
       certificate: seen && this.#known.get(host, seen, sealingKeys),
-      record: this.#recordOf(host),
+      record: this.#fleet.isReady(host) ? withoutWait(this.#recordOf(host)) : this.#recordOf(host),
       asked: entries.get(renewalKey(host)) !== undefined,
     };
   }
@@ -169,7 +173,7 @@ export class Leader {
   }
 
   #isPaused(): boolean {
-    return this.#parts.now() < this.#pause.until;
+    return this.#parts.now() < Math.max(this.#pause.until, this.#fleet.until);
   }
 
   /** One attempt. Never rejects. */
@@ -180,6 +184,7 @@ export class Leader {
     const due = dueOf(this.#stateOf(host), directory, wall().getTime());
     if (due.kind !== 'order') return;
     const since = now();
+    this.#fleet.remove(host);
     try {
       const { reason } = due;
       logger.info({ event: 'certificate-order', host, reason }, `ordering a certificate for ${host} (${reason})`);
@@ -206,24 +211,29 @@ export class Leader {
     }
     const text = describe(error).slice(0, 2000);
     const before = this.#recordOf(host);
+    const isBehind = error instanceof FleetBehind;
     const isAuthority = error instanceof AuthorityError;
     const isUnavailable = isAuthority && error.kind === 'unavailable';
     const retryAfterMs = isAuthority ? error.retryAfterMs : undefined;
-    const failures = (before?.failures ?? 0) + (isUnavailable ? 0 : 1);
-    const waitMs = isUnavailable
-      ? this.#pauseAll(retryAfterMs)
-      : retryMs(failures, this.#lifetimeOf(host), retryAfterMs, random());
+    const failures = (before?.failures ?? 0) + (isUnavailable || isBehind ? 0 : 1);
+    let waitMs: number;
+    if (isBehind) waitMs = this.#fleet.add(host, error);
+    else if (isUnavailable) waitMs = this.#pauseAll(retryAfterMs);
+    else waitMs = retryMs(failures, this.#lifetimeOf(host), retryAfterMs, random());
     const nextTry = new Date(wall().getTime() + Math.min(waitMs, mostWaitMs)).toISOString();
     const kept = error instanceof OrderEnded || before?.authority !== directory ? undefined : before;
     const record: OrderRecord = {
       ...{ reason, stage: kept?.stage ?? 'waiting', order: kept?.order, key: kept?.key, authority: directory },
       ...{ failures, error: text, nextTry },
     };
-    metrics.orders.inc({ result: 'failed' });
-    logger.warn(
-      { event: 'certificate-order-failed', host, reason: text, failures, nextTry },
-      `no certificate for ${host}: ${text}; the next attempt is at ${nextTry}`,
-    );
+    // A fleet that is behind is told of once, not for each host.
+    if (!isBehind) {
+      metrics.orders.inc({ result: 'failed' });
+      logger.warn(
+        { event: 'certificate-order-failed', host, reason: text, failures, nextTry },
+        `no certificate for ${host}: ${text}; the next attempt is at ${nextTry}`,
+      );
+    }
     try {
       await entries.write({ [orderKey(host)]: formatOrderRecord(record), [renewalKey(host)]: undefined });
     } catch (failure) {
@@ -288,3 +298,6 @@ export class Leader {
     metrics.waiting.set(without);
   }
 }
+
+const withoutWait = (record: OrderRecord | undefined): OrderRecord | undefined =>
+  record && { ...record, nextTry: undefined };
