@@ -10,6 +10,7 @@ import {
   type StoredCertificate,
 } from '../model/acme/stored-certificate.ts';
 import { describe } from '../model/fault.ts';
+import type { Rest } from '../waiting/serial-queue.ts';
 import { aborted, timeLimit, withTimeLimit } from '../waiting/time-limit.ts';
 import type { LeaderAccount } from './account.ts';
 import { flawOf, validityOf } from './known-certificate.ts';
@@ -53,6 +54,7 @@ type Proving = {
   readonly resumed: boolean;
   /** The answers that are to be removed. */
   readonly left: Challenge[];
+  readonly rest: Rest;
   readonly signal: AbortSignal;
 };
 
@@ -71,12 +73,13 @@ export class Ordering {
     this.#parts = parts;
   }
 
-  async order(host: string, reason: OrderRecord['reason']): Promise<StoredCertificate> {
+  /** While the authority works, the order waits by `rest`: so it keeps no other one from being carried out. */
+  async order(host: string, reason: OrderRecord['reason'], rest: Rest): Promise<StoredCertificate> {
     const resumed = await this.#resume(host);
     const record = resumed ?? (await this.#begin(host, reason));
     const left: Challenge[] = [];
     try {
-      const proving = { resumed: resumed !== undefined, left };
+      const proving = { resumed: resumed !== undefined, left, rest };
       return await withTimeLimit(orderMs, this.#parts.signal, (signal) =>
         this.#carryOut(host, record, { ...proving, signal }),
       );
@@ -168,7 +171,8 @@ export class Ordering {
         case 'invalid':
           throw new OrderEnded(await this.#whyInvalid(order));
       }
-      await aborted(timeLimit(Math.max(waitMs, order.retryAfterMs ?? 0), signal));
+      const pollMs = Math.max(waitMs, order.retryAfterMs ?? 0);
+      await proving.rest(() => aborted(timeLimit(pollMs, signal)));
       if (signal.aborted) throw new Error(`the authority has not ended the order after ${orderMs / 60_000} minutes`);
     }
   }
