@@ -26,6 +26,8 @@ export type CertificateHost = {
 };
 
 export type CertificateObstacle =
+  /** Another service has the shortest path of this host, and does not ask. */
+  | 'not-decided'
   /** A certificate of the folder has this name. */
   | 'in-folder'
   /** `--acme-allow` does not name it. */
@@ -37,23 +39,27 @@ export type CertificateObstacle =
 
 /**
  * The hosts that ask for certificates, by name. A service counts for a host only if it has the route there: one that another service has, or
- * that its claim does not allow, asks for nothing.
+ * that its claim does not allow, asks for nothing. The service with the shortest path decides for the host: a path below it is no right to a
+ * certificate that serves the whole host.
  */
 export function certificateHosts(
   table: Pick<RouteTable, 'claims' | 'services'>,
   rules: CertificateRules,
   folderServes: (host: string) => boolean,
 ): readonly CertificateHost[] {
-  const owners = new Map<string, RouteClaim>();
+  const deciding = new Map<string, RouteClaim>();
+  const asking = new Map<string, RouteClaim>();
   for (const [owner] of table.claims.values()) {
     if (owner === undefined || isNameOnPort(owner.host)) continue;
+    keepFirst(deciding, owner);
     const declared = table.services.get(owner.service)?.policy.https.certificate === 'auto';
-    if (!declared && !(rules.hosts === 'all' && isExact(owner.host))) continue;
-    const other = owners.get(owner.host);
-    if (other === undefined || isBefore(owner, other)) owners.set(owner.host, owner);
+    if (declared || (rules.hosts === 'all' && isExact(owner.host))) keepFirst(asking, owner);
   }
-  return [...owners.values()]
-    .map(({ host, service }) => ({ host, service, obstacle: obstacleOf(host, rules, folderServes) }))
+  return [...asking.values()]
+    .map(({ host, service }) => {
+      const isDecided = deciding.get(host)?.service === service;
+      return { host, service, obstacle: isDecided ? obstacleOf(host, rules, folderServes) : ('not-decided' as const) };
+    })
     .sort((a, b) => (a.host < b.host ? -1 : 1));
 }
 
@@ -73,6 +79,11 @@ export function hostsWithoutCertificate(
     .flatMap((route) => hostsOf(route, name))
     .filter((host) => rankOf(host) < 2 && allowsHost(claim, name, host));
   return [...new Set(hosts)].filter((host) => !patternsOver(host).some((pattern) => certified.has(pattern)));
+}
+
+function keepFirst(first: Map<string, RouteClaim>, claim: RouteClaim): void {
+  const other = first.get(claim.host);
+  if (other === undefined || isBefore(claim, other)) first.set(claim.host, claim);
 }
 
 const isBefore = (one: RouteClaim, other: RouteClaim): boolean =>
