@@ -8,6 +8,7 @@ const obstacles: Readonly<Record<string, string>> = {
   'not-allowed': '--acme-allow does not name it',
   'needs-dns-01': 'a wildcard needs --acme-challenge dns-01',
   'no-name': 'no certificate can have this name: give the exact host, or *.example.com',
+  'is-address': 'clients name no IP address when they ask for a certificate (SNI): give a host name',
 };
 
 export const describeObstacle = (obstacle: string): string => obstacles[obstacle] ?? obstacle;

@@ -115,6 +115,8 @@ test('what cannot be ordered has its reason', () => {
     '*.example.com': 'needs-dns-01',
     '*': 'no-name',
   });
+  const addresses = { 'services/shop': { hosts: ['192.0.2.1', '2001:db8::1'], https: auto } };
+  expect(hostsOf(addresses)).toEqual({ '192.0.2.1': 'is-address', '2001:db8::1': 'is-address' });
   expect(hostsOf(entries, { challenge: 'dns-01' })).toMatchObject({ '*.example.com': 'shop' });
   expect(hostsForCertificates(tableOf(entries), rules, () => false)).toEqual(
     new Map([

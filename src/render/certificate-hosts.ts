@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Service } from '../catalog/service.ts';
 import { allowsHost } from '../model/claim.ts';
@@ -35,7 +36,9 @@ export type CertificateObstacle =
   /** An authority gives certificates of a wildcard only for the challenge DNS-01. */
   | 'needs-dns-01'
   /** `shop.*` and `*` are no names that a certificate can have. */
-  | 'no-name';
+  | 'no-name'
+  /** Clients send no name for an IP address (SNI, RFC 6066), so HAProxy would choose no certificate. */
+  | 'is-address';
 
 /**
  * The hosts that ask for certificates, by name. A service counts for a host only if it has the route there: one that another service has, or
@@ -96,6 +99,7 @@ function obstacleOf(
   folderServes: (host: string) => boolean,
 ): CertificateObstacle | undefined {
   if (rankOf(host) > 1) return 'no-name';
+  if (isIP(host) !== 0) return 'is-address';
   if (folderServes(host)) return 'in-folder';
   if (allow.length > 0 && !patternsOver(host).some((pattern) => allow.includes(pattern as HostPattern)))
     return 'not-allowed';
