@@ -273,18 +273,24 @@ export class Ordering {
 
   /** The reason that the authority gives: the challenge has it, not the order. */
   async #whyInvalid({ error, authorizations }: Order): Promise<string> {
-    const { authority, account } = this.#parts;
+    const { authority, account, proofs } = this.#parts;
     const read = (url: string, signer: Signer): Promise<Authorization> => authority.authorization(url, signer);
     for (const url of authorizations) {
       const found = await account.run((signer) => read(url, signer)).catch(() => undefined);
       for (const challenge of found?.challenges ?? []) {
         const reason = challenge.error && describeProblem(challenge.error);
-        if (reason !== undefined) return reason;
+        if (reason !== undefined) return withHint(reason, proofs.type);
       }
     }
     return (error && describeProblem(error)) ?? 'the authority has ended the order without a reason';
   }
 }
+
+/** An HAProxy outlives a pointsman that is killed: it answers, without the challenges that came later. */
+export const withHint = (reason: string, type: Proofs['type']): string =>
+  type === 'http-01' && /^(unauthorized|incorrectResponse)\b/.test(reason)
+    ? `${reason} (a balancer that is not in \`pointsman status\` may still answer for this host)`
+    : reason;
 
 const whyNot = (challenges: Authorization['challenges'], type: string): string =>
   `the authority does not offer ${type} for this host, only ${challenges.map((one) => one.type).join(', ') || 'nothing'}`;
