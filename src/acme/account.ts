@@ -4,7 +4,7 @@ import { accountKey } from '../model/acme/keys.ts';
 import { open, type SealingKeys } from '../model/acme/sealing.ts';
 import type { LeaderEntries } from './leader-entries.ts';
 import { makePrivateKey, pemOf } from './private-key.ts';
-import type { AccountWish, Authority, Signer } from './protocol/authority.ts';
+import { type AccountWish, type Authority, type Signer, shared } from './protocol/authority.ts';
 import { AuthorityError } from './protocol/authority-error.ts';
 import { sealKey } from './seal-key.ts';
 
@@ -28,7 +28,7 @@ export class LeaderAccount {
 
   /** Makes the account at the first call. */
   signer(): Promise<Required<Signer>> {
-    const asked = this.#signer ?? this.#open();
+    const asked = this.#signer ?? shared(this.#open());
     this.#signer = asked;
     asked.catch(() => {
       if (this.#signer === asked) this.#signer = undefined;

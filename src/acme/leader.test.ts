@@ -8,15 +8,17 @@ import { expect, onTestFinished, test } from 'vitest';
 import { makeAuthority } from '../../test/support/certificates.ts';
 import { until } from '../../test/support/until.ts';
 import { makeMetric } from '../metrics/make-metric.ts';
-import { certificateKey, orderKey } from '../model/acme/keys.ts';
+import { certificateKey, orderKey, renewalKey } from '../model/acme/keys.ts';
 import { formatOrderRecord, type OrderRecord, parseOrderRecord } from '../model/acme/order-record.ts';
 import { parseSealingKeys } from '../model/acme/sealing.ts';
 import { formatStoredCertificate, type StoredCertificate } from '../model/acme/stored-certificate.ts';
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import { openDirectoryRegistry } from '../registry/directory/directory-registry.ts';
+import { deferred } from '../waiting/deferred.ts';
 import { aborted } from '../waiting/time-limit.ts';
 import { acmeMetrics } from './acme-metrics.ts';
+import { FleetBehind } from './fleet-behind.ts';
 import { Leader, type LeaderParts } from './leader.ts';
 import { LeaderEntries } from './leader-entries.ts';
 import { OrderEnded } from './ordering.ts';
@@ -55,9 +57,9 @@ async function startLeader({ hosts, order, held = () => undefined, known = () =>
   const leader: Leader = new Leader({
     ...{ directory, entries, sealingKeys, held, logger, signal: end.signal },
     ordering: {
-      order: (host, reason) => {
+      order: (host, reason, rest) => {
         orders.push(host);
-        return Promise.race([order(host, reason), over]);
+        return Promise.race([order(host, reason, rest), over]);
       },
     },
     advising: { follow: () => undefined, keepOnly: () => undefined },
@@ -116,7 +118,9 @@ test('at most eight orders are carried out at once', async () => {
 
 test('a host that fails waits as long as the authority says, and the others are ordered', async () => {
   const order: Order = (host) =>
-    host === 'h0.example.com' ? Promise.reject(refused({ retryAfterMs: 3_600_000 })) : never(host, 'first');
+    host === 'h0.example.com'
+      ? Promise.reject(refused({ retryAfterMs: 3_600_000 }))
+      : never(host, 'first', (wait) => wait());
   const { orders, recordOf } = await startLeader({ hosts: names(3), order });
   const record = await until('it has failed', () => recordOf('h0.example.com'));
   expect(record).toMatchObject({ failures: 1, error: 'rateLimited: slow down', stage: 'waiting' });
@@ -126,12 +130,62 @@ test('a host that fails waits as long as the authority says, and the others are 
 
 test('an authority that cannot be reached is left alone for a while, and no host is blamed', async () => {
   const down = () =>
-    Promise.reject(new AuthorityError('ca: ECONNREFUSED', { kind: 'unavailable', retryAfterMs: 60_000 }));
+    Promise.reject(
+      new AuthorityError('ca: ECONNREFUSED', { kind: 'unavailable', retryAfterMs: 60_000, isShared: true }),
+    );
   const { orders, recordOf } = await startLeader({ hosts: names(30), order: down });
   const record = await until('it has failed', () => recordOf(orders[0] ?? ''));
   expect(record).toMatchObject({ failures: 0, error: 'ca: ECONNREFUSED' });
   // Those that had begun, and no other one.
   expect(orders.length).toBeLessThanOrEqual(8);
+});
+
+const broken = () =>
+  new AuthorityError('it answered with status 503', { kind: 'unavailable', retryAfterMs: 3_600_000 });
+
+test('an authority that is broken for one host is asked for the others', async () => {
+  const order: Order = (host) =>
+    host === 'h0.example.com' ? Promise.reject(broken()) : Promise.reject(refused({ retryAfterMs: 60_000 }));
+  const { orders, recordOf } = await startLeader({ hosts: names(30), order });
+  await until('all are tried', () => new Set(orders).size === 30);
+  expect(Date.parse((await recordOf('h0.example.com'))?.nextTry ?? '') - Date.now()).toBeGreaterThan(3_500_000);
+});
+
+test('an authority that is broken for several hosts in a row is left alone, and asked at once for an operator', async () => {
+  const order: Order = (host) =>
+    host === 'h29.example.com' ? never(host, 'first', (wait) => wait()) : Promise.reject(broken());
+  const { orders, recordOf, entries } = await startLeader({ hosts: names(30), order });
+  await until('they have failed', () => recordOf('h2.example.com'));
+  // Those that had begun when the third one failed, and those that had their slots.
+  expect(orders.length).toBeLessThanOrEqual(12);
+  expect(orders).not.toContain('h29.example.com');
+  await entries.write({ [renewalKey('h29.example.com')]: 'now' });
+  await until('it is asked for', () => orders.includes('h29.example.com'));
+});
+
+test('orders that only wait for the authority keep no other one from being carried out', async () => {
+  const { orders } = await startLeader({
+    hosts: names(30),
+    order: (_, __, rest) => rest(() => new Promise(() => undefined)),
+  });
+  await until('all are carried out', () => orders.length === 30);
+});
+
+test('orders wait for a balancer that is behind, blame no host, and go on as soon as it has caught up', async () => {
+  const caughtUp = deferred();
+  let isBehind = true;
+  const order: Order = () =>
+    Promise.reject(isBehind ? new FleetBehind('lb-2 is behind', () => caughtUp.promise) : refused());
+  const { orders, recordOf } = await startLeader({ hosts: names(30), order });
+  const record = await until('it waits', () => recordOf(orders[0] ?? ''));
+  expect(record).toMatchObject({ failures: 0, error: 'lb-2 is behind' });
+  expect(Date.parse(record.nextTry ?? '') - Date.now()).toBeLessThanOrEqual(60_000);
+  // Those that had begun, and no other one.
+  expect(orders.length).toBeLessThanOrEqual(8);
+  const before = orders.length;
+  isBehind = false;
+  caughtUp.resolve();
+  await until('all orders go on', () => new Set(orders.slice(before)).size === 30);
 });
 
 test('an order that the authority has ended is forgotten, and one that only failed goes on', async () => {

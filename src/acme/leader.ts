@@ -5,17 +5,19 @@ import { formatOrderRecord, type OrderRecord, parseOrderRecord } from '../model/
 import type { SealingKeys } from '../model/acme/sealing.ts';
 import { describe } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
-import { Slots } from '../waiting/serial-queue.ts';
+import { type Rest, Slots } from '../waiting/serial-queue.ts';
 import { aborted, timeLimit } from '../waiting/time-limit.ts';
 import type { AcmeMetrics } from './acme-metrics.ts';
 import type { Advising } from './advising.ts';
 import { type Due, dueOf, type HostState } from './due.ts';
+import { FleetBehind, FleetWait } from './fleet-behind.ts';
 import { KnownCertificates } from './known-certificate.ts';
 import type { LeaderEntries, Seen } from './leader-entries.ts';
 import { NotWritten } from './leadership.ts';
 import { OrderEnded, type Ordering } from './ordering.ts';
 import { AuthorityError } from './protocol/authority-error.ts';
 import { mostWaitMs, pauseMs, retryMs } from './retry-time.ts';
+import { Unanswered } from './unanswered.ts';
 import { upkeepOf } from './upkeep.ts';
 
 export type LeaderParts = {
@@ -39,6 +41,8 @@ export type LeaderParts = {
 
 /** How many orders are carried out at once. */
 const mostOrders = 8;
+/** How many further orders may wait for the authority. Each may have a challenge, of which balancers take at most 1,000. */
+const mostResting = 100;
 /** Events that come together make one look, in ms. */
 const togetherMs = 10;
 /** How much longer than a look the pause after it is: with thousands of hosts a look takes time. */
@@ -53,7 +57,7 @@ export class Leader {
   readonly #parts: LeaderParts;
   readonly #known = new KnownCertificates();
   readonly #records = new WeakMap<Seen, { readonly record: OrderRecord | undefined }>();
-  readonly #slots = new Slots(mostOrders);
+  readonly #slots = new Slots(mostOrders, mostResting);
   readonly #running = new Map<string, Promise<void>>();
   readonly #reasons = new OncePerReason();
   #upkeeping: Promise<void> | undefined;
@@ -62,9 +66,13 @@ export class Leader {
   #notBefore = 0;
   /** The authority could not be reached: no order is tried before this time (of the monotonic clock). */
   #pause = { failures: 0, until: 0 };
+  readonly #fleet: FleetWait;
+  readonly #unanswered = new Unanswered();
 
   constructor(parts: LeaderParts) {
     this.#parts = parts;
+    const { logger, signal, now } = parts;
+    this.#fleet = new FleetWait({ logger, signal, now, onCaughtUp: () => this.look() });
   }
 
   /** To be called when something may have changed. */
@@ -123,7 +131,7 @@ export class Leader {
       known: (host: string, seen: Seen) => this.#known.get(host, seen, sealingKeys),
     };
     this.#keepUp(upkeepOf(view));
-    const pausesMs = this.#pause.until - now();
+    const pausesMs = Math.max(this.#pause.until, this.#fleet.until) - now();
     this.#lookIn(Math.max(pausesMs > 0 ? Math.min(restsMs, pausesMs) : restsMs, togetherMs));
   }
 
@@ -138,7 +146,7 @@ export class Leader {
     const seen = entries.get(certificateKey(host)) ?? held(certificateKey(host));
     return {
       certificate: seen && this.#known.get(host, seen, sealingKeys),
-      record: this.#recordOf(host),
+      record: this.#fleet.isReady(host) ? withoutWait(this.#recordOf(host)) : this.#recordOf(host),
       asked: entries.get(renewalKey(host)) !== undefined,
     };
   }
@@ -155,10 +163,10 @@ export class Leader {
   }
 
   #start(host: string): void {
-    if (this.#running.has(host) || this.#isPaused()) return;
+    if (this.#running.has(host) || this.#isPausedFor(host)) return;
     // The orders of a name and of its wildcard have one DNS record.
     const running = this.#slots
-      .run(host.replace(/^\*\./, ''), () => this.#attempt(host))
+      .run(host.replace(/^\*\./, ''), (rest) => this.#attempt(host, rest))
       .finally(() => {
         this.#running.delete(host);
         this.look();
@@ -167,21 +175,28 @@ export class Leader {
   }
 
   #isPaused(): boolean {
-    return this.#parts.now() < this.#pause.until;
+    return this.#parts.now() < Math.max(this.#pause.until, this.#fleet.until);
+  }
+
+  /** A pause is a guess: an operator who asks may know more. */
+  #isPausedFor(host: string): boolean {
+    return this.#isPaused() && this.#parts.entries.get(renewalKey(host)) === undefined;
   }
 
   /** One attempt. Never rejects. */
-  async #attempt(host: string): Promise<void> {
+  async #attempt(host: string, rest: Rest): Promise<void> {
     const { signal, directory, wall, now, ordering, metrics, logger, hosts } = this.#parts;
     // It may have waited for its turn.
-    if (signal.aborted || this.#isPaused() || hosts()?.has(host) !== true) return;
+    if (signal.aborted || this.#isPausedFor(host) || hosts()?.has(host) !== true) return;
     const due = dueOf(this.#stateOf(host), directory, wall().getTime());
     if (due.kind !== 'order') return;
     const since = now();
+    this.#fleet.remove(host);
     try {
       const { reason } = due;
       logger.info({ event: 'certificate-order', host, reason }, `ordering a certificate for ${host} (${reason})`);
-      const { renewAt } = await ordering.order(host, reason);
+      const { renewAt } = await ordering.order(host, reason, rest);
+      this.#unanswered.answered(host);
       this.#pause = { failures: 0, until: 0 };
       metrics.orders.inc({ result: 'issued' });
       metrics.seconds.observe((now() - since) / 1000);
@@ -204,32 +219,45 @@ export class Leader {
     }
     const text = describe(error).slice(0, 2000);
     const before = this.#recordOf(host);
+    const isBehind = error instanceof FleetBehind;
     const isAuthority = error instanceof AuthorityError;
     const isUnavailable = isAuthority && error.kind === 'unavailable';
     const retryAfterMs = isAuthority ? error.retryAfterMs : undefined;
-    const failures = (before?.failures ?? 0) + (isUnavailable ? 0 : 1);
-    const waitMs = isUnavailable
-      ? this.#pauseAll(retryAfterMs)
-      : retryMs(failures, this.#lifetimeOf(host), retryAfterMs, random());
+    if (isAuthority && !isUnavailable) this.#unanswered.answered(host);
+    const failures = (before?.failures ?? 0) + (isUnavailable || isBehind ? 0 : 1);
+    let waitMs: number;
+    if (isBehind) waitMs = this.#fleet.add(host, error);
+    else if (isUnavailable) waitMs = this.#waitMs(host, error);
+    else waitMs = retryMs(failures, this.#lifetimeOf(host), retryAfterMs, random());
     const nextTry = new Date(wall().getTime() + Math.min(waitMs, mostWaitMs)).toISOString();
     const kept = error instanceof OrderEnded || before?.authority !== directory ? undefined : before;
     const record: OrderRecord = {
       ...{ reason, stage: kept?.stage ?? 'waiting', order: kept?.order, key: kept?.key, authority: directory },
       ...{ failures, error: text, nextTry },
     };
-    metrics.orders.inc({ result: 'failed' });
-    logger.warn(
-      { event: 'certificate-order-failed', host, reason: text, failures, nextTry },
-      `no certificate for ${host}: ${text}; the next attempt is at ${nextTry}`,
-    );
+    // A fleet that is behind is told of once, not for each host.
+    if (!isBehind) {
+      metrics.orders.inc({ result: 'failed' });
+      logger.warn(
+        { event: 'certificate-order-failed', host, reason: text, failures, nextTry },
+        `no certificate for ${host}: ${text}; the next attempt is at ${nextTry}`,
+      );
+    }
     try {
       await entries.write({ [orderKey(host)]: formatOrderRecord(record), [renewalKey(host)]: undefined });
     } catch (failure) {
       if (signal.aborted || failure instanceof NotWritten) return;
       const why = describe(failure);
       logger.error({ event: 'certificate-order-unwritten', host, reason: why }, `${orderKey(host)}: ${why}`);
-      this.#pauseAll(undefined);
+      await aborted(timeLimit(this.#pauseAll(undefined), signal));
     }
+  }
+
+  /** How long a host waits for an authority that is broken, in ms: alone, unless all hosts are concerned. */
+  #waitMs(host: string, { isShared, retryAfterMs }: AuthorityError): number {
+    if (isShared) return this.#pauseAll(retryAfterMs);
+    const { times, isForAll } = this.#unanswered.add(host);
+    return isForAll ? this.#pauseAll(retryAfterMs) : pauseMs(times, retryAfterMs, this.#parts.random());
   }
 
   /** Tries nothing for a while. Orders that fail in the same pause count once. Gives its length in ms. */
@@ -286,3 +314,6 @@ export class Leader {
     metrics.waiting.set(without);
   }
 }
+
+const withoutWait = (record: OrderRecord | undefined): OrderRecord | undefined =>
+  record && { ...record, nextTry: undefined };

@@ -5,7 +5,7 @@ import { orderKey, renewalKey } from '../model/acme/keys.ts';
 import { formatOrderRecord } from '../model/acme/order-record.ts';
 import { parseSealingKeys } from '../model/acme/sealing.ts';
 import { revision } from '../model/revision.ts';
-import { Ordering, type OrderingParts } from './ordering.ts';
+import { Ordering, type OrderingParts, withHint } from './ordering.ts';
 import { AuthorityError } from './protocol/authority-error.ts';
 import { sealKey } from './seal-key.ts';
 
@@ -41,7 +41,7 @@ function attempt(status: number, asked: boolean) {
       write: async () => undefined,
     },
   };
-  return new Ordering(parts as unknown as OrderingParts).order(host, 'first');
+  return new Ordering(parts as unknown as OrderingParts).order(host, 'first', (wait) => wait());
 }
 
 test('an order whose certificate the authority refuses has ended, unless it only asks to wait', async () => {
@@ -51,4 +51,10 @@ test('an order whose certificate the authority refuses has ended, unless it only
 
 test('an operator who asks gets another order than the one under way', async () => {
   await expect(attempt(404, true)).rejects.toThrow('another order is made');
+});
+
+test('a wrong answer to HTTP-01 hints at a balancer that nobody counts any more', () => {
+  expect(withHint('unauthorized: 404', 'http-01')).toMatch(/^unauthorized: 404 \(.*not in `pointsman status`/);
+  expect(withHint('dns: no such name', 'http-01')).toBe('dns: no such name');
+  expect(withHint('unauthorized: no TXT record', 'dns-01')).toBe('unauthorized: no TXT record');
 });

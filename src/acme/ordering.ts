@@ -11,6 +11,7 @@ import {
 } from '../model/acme/stored-certificate.ts';
 import { parseCertificate } from '../model/certificate.ts';
 import { describe } from '../model/fault.ts';
+import type { Rest } from '../waiting/serial-queue.ts';
 import { aborted, timeLimit, withTimeLimit } from '../waiting/time-limit.ts';
 import type { LeaderAccount } from './account.ts';
 import { flawOf, validityOf } from './known-certificate.ts';
@@ -58,6 +59,7 @@ type Proving = {
   readonly resumed: boolean;
   /** The answers that are to be removed. */
   readonly left: Challenge[];
+  readonly rest: Rest;
   readonly signal: AbortSignal;
 };
 
@@ -76,14 +78,15 @@ export class Ordering {
     this.#parts = parts;
   }
 
-  async order(host: string, reason: OrderRecord['reason']): Promise<StoredCertificate> {
+  /** While the authority works, the order waits by `rest`: so it keeps no other one from being carried out. */
+  async order(host: string, reason: OrderRecord['reason'], rest: Rest): Promise<StoredCertificate> {
     // Who asks for a new certificate gets a new order: the one under way may be what does not work.
     const isAsked = this.#parts.entries.get(renewalKey(host)) !== undefined;
     const resumed = isAsked ? undefined : await this.#resume(host);
     const record = resumed ?? (await this.#begin(host, reason));
     const left: Challenge[] = [];
     try {
-      const proving = { resumed: resumed !== undefined, left };
+      const proving = { resumed: resumed !== undefined, left, rest };
       return await withTimeLimit(orderMs, this.#parts.signal, (signal) =>
         this.#carryOut(host, record, { ...proving, signal }),
       );
@@ -174,7 +177,8 @@ export class Ordering {
         case 'invalid':
           throw new OrderEnded(await this.#whyInvalid(order));
       }
-      await aborted(timeLimit(Math.max(waitMs, order.retryAfterMs ?? 0), signal));
+      const pollMs = Math.max(waitMs, order.retryAfterMs ?? 0);
+      await proving.rest(() => aborted(timeLimit(pollMs, signal)));
       if (signal.aborted) throw new Error(`the authority has not ended the order after ${orderMs / 60_000} minutes`);
     }
   }
@@ -303,18 +307,24 @@ export class Ordering {
 
   /** The reason that the authority gives: the challenge has it, not the order. */
   async #whyInvalid({ error, authorizations }: Order): Promise<string> {
-    const { authority, account } = this.#parts;
+    const { authority, account, proofs } = this.#parts;
     const read = (url: string, signer: Signer): Promise<Authorization> => authority.authorization(url, signer);
     for (const url of authorizations) {
       const found = await account.run((signer) => read(url, signer)).catch(() => undefined);
       for (const challenge of found?.challenges ?? []) {
         const reason = challenge.error && describeProblem(challenge.error);
-        if (reason !== undefined) return reason;
+        if (reason !== undefined) return withHint(reason, proofs.type);
       }
     }
     return (error && describeProblem(error)) ?? 'the authority has ended the order without a reason';
   }
 }
+
+/** An HAProxy outlives a pointsman that is killed: it answers, without the challenges that came later. */
+export const withHint = (reason: string, type: Proofs['type']): string =>
+  type === 'http-01' && /^(unauthorized|incorrectResponse)\b/.test(reason)
+    ? `${reason} (a balancer that is not in \`pointsman status\` may still answer for this host)`
+    : reason;
 
 const whyNot = (challenges: Authorization['challenges'], type: string): string =>
   `the authority does not offer ${type} for this host, only ${challenges.map((one) => one.type).join(', ') || 'nothing'}`;

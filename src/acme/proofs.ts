@@ -5,6 +5,7 @@ import { formatChallenge, isToken } from '../model/acme/challenge.ts';
 import { challengeKey } from '../model/acme/keys.ts';
 import type { Registry } from '../registry/registry.ts';
 import { withTimeLimit } from '../waiting/time-limit.ts';
+import { FleetBehind } from './fleet-behind.ts';
 import type { LeaderEntries } from './leader-entries.ts';
 
 /** A question of the authority about a host. */
@@ -51,9 +52,16 @@ export class HttpProofs implements Proofs {
       await this.#fleet.following(limit);
       return awaitFleet(this.#fleet, { revision, keys: new Set([key]) }, limit);
     });
-    if (!isReached(progress)) {
-      throw new Error(`the authority was not asked, because ${describeFailure(progress, fleetMs)}`);
+    if (isReached(progress)) return;
+    const reason = `the authority was not asked, because ${describeFailure(progress, fleetMs)}`;
+    // A balancer that refuses the answer has acknowledged it: another try needs more than patience.
+    if (progress.kind === 'heard' && progress.balancers.every(({ behind }) => behind === undefined)) {
+      throw new Error(reason);
     }
+    throw new FleetBehind(reason, async (until) => {
+      await this.#fleet.following(until);
+      await awaitFleet(this.#fleet, { revision, keys: new Set() }, until);
+    });
   }
 
   async remove({ token }: Challenge): Promise<void> {

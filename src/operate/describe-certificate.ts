@@ -3,10 +3,12 @@ import type { CertificateState, ListedCertificate } from './certificate-list.ts'
 
 /** Why no certificate is ordered for a host, by the balancer's word for it. */
 const obstacles: Readonly<Record<string, string>> = {
+  'not-decided': 'another service has the shortest path of this host, and does not ask for a certificate',
   'in-folder': 'a certificate of --certificates is for it',
   'not-allowed': '--acme-allow does not name it',
   'needs-dns-01': 'a wildcard needs --acme-challenge dns-01',
   'no-name': 'no certificate can have this name: give the exact host, or *.example.com',
+  'is-address': 'clients name no IP address when they ask for a certificate (SNI): give a host name',
 };
 
 export const describeObstacle = (obstacle: string): string => obstacles[obstacle] ?? obstacle;

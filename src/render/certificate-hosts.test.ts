@@ -90,12 +90,21 @@ test('of several services on one host, the one with the shortest path counts', (
   expect(hostsOf(entries)).toEqual({ 'shop.example.com': 'web' });
 });
 
-test('a route with a match asks, too', () => {
+test('a service below the path of another one does not decide for the host', () => {
   const entries = {
-    'services/plain': { hosts: ['shop.example.com'] },
-    'services/beta': { hosts: ['shop.example.com'], match: { headers: { 'x-beta': '1' } }, https: auto },
+    'services/victim': { hosts: ['victim.example.com'] },
+    'services/evil': { hosts: ['victim.example.com', 'own.example.com'], paths: ['/evil'], https: auto },
   };
-  expect(hostsOf(entries)).toEqual({ 'shop.example.com': 'beta' });
+  const declared = { 'victim.example.com': 'not-decided', 'own.example.com': 'evil' };
+  expect(hostsOf(entries)).toEqual(declared);
+  expect(hostsOf(entries, { hosts: 'all' })).toEqual({ ...declared, 'victim.example.com': 'victim' });
+});
+
+test('a route with a match asks, too, unless another service has its path without a match', () => {
+  const beta = { hosts: ['shop.example.com'], match: { headers: { 'x-beta': '1' } }, https: auto };
+  expect(hostsOf({ 'services/beta': beta })).toEqual({ 'shop.example.com': 'beta' });
+  const entries = { 'services/plain': { hosts: ['shop.example.com'] }, 'services/beta': beta };
+  expect(hostsOf(entries)).toEqual({ 'shop.example.com': 'not-decided' });
 });
 
 test('what cannot be ordered has its reason', () => {
@@ -106,6 +115,8 @@ test('what cannot be ordered has its reason', () => {
     '*.example.com': 'needs-dns-01',
     '*': 'no-name',
   });
+  const addresses = { 'services/shop': { hosts: ['192.0.2.1', '2001:db8::1'], https: auto } };
+  expect(hostsOf(addresses)).toEqual({ '192.0.2.1': 'is-address', '2001:db8::1': 'is-address' });
   expect(hostsOf(entries, { challenge: 'dns-01' })).toMatchObject({ '*.example.com': 'shop' });
   expect(hostsForCertificates(tableOf(entries), rules, () => false)).toEqual(
     new Map([

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Service } from '../catalog/service.ts';
 import { allowsHost } from '../model/claim.ts';
@@ -26,6 +27,8 @@ export type CertificateHost = {
 };
 
 export type CertificateObstacle =
+  /** Another service has the shortest path of this host, and does not ask. */
+  | 'not-decided'
   /** A certificate of the folder has this name. */
   | 'in-folder'
   /** `--acme-allow` does not name it. */
@@ -33,27 +36,33 @@ export type CertificateObstacle =
   /** An authority gives certificates of a wildcard only for the challenge DNS-01. */
   | 'needs-dns-01'
   /** `shop.*` and `*` are no names that a certificate can have. */
-  | 'no-name';
+  | 'no-name'
+  /** Clients send no name for an IP address (SNI, RFC 6066), so HAProxy would choose no certificate. */
+  | 'is-address';
 
 /**
  * The hosts that ask for certificates, by name. A service counts for a host only if it has the route there: one that another service has, or
- * that its claim does not allow, asks for nothing.
+ * that its claim does not allow, asks for nothing. The service with the shortest path decides for the host: a path below it is no right to a
+ * certificate that serves the whole host.
  */
 export function certificateHosts(
   table: Pick<RouteTable, 'claims' | 'services'>,
   rules: CertificateRules,
   folderServes: (host: string) => boolean,
 ): readonly CertificateHost[] {
-  const owners = new Map<string, RouteClaim>();
+  const deciding = new Map<string, RouteClaim>();
+  const asking = new Map<string, RouteClaim>();
   for (const [owner] of table.claims.values()) {
     if (owner === undefined || isNameOnPort(owner.host)) continue;
+    keepFirst(deciding, owner);
     const declared = table.services.get(owner.service)?.policy.https.certificate === 'auto';
-    if (!declared && !(rules.hosts === 'all' && isExact(owner.host))) continue;
-    const other = owners.get(owner.host);
-    if (other === undefined || isBefore(owner, other)) owners.set(owner.host, owner);
+    if (declared || (rules.hosts === 'all' && isExact(owner.host))) keepFirst(asking, owner);
   }
-  return [...owners.values()]
-    .map(({ host, service }) => ({ host, service, obstacle: obstacleOf(host, rules, folderServes) }))
+  return [...asking.values()]
+    .map(({ host, service }) => {
+      const isDecided = deciding.get(host)?.service === service;
+      return { host, service, obstacle: isDecided ? obstacleOf(host, rules, folderServes) : ('not-decided' as const) };
+    })
     .sort((a, b) => (a.host < b.host ? -1 : 1));
 }
 
@@ -75,6 +84,11 @@ export function hostsWithoutCertificate(
   return [...new Set(hosts)].filter((host) => !patternsOver(host).some((pattern) => certified.has(pattern)));
 }
 
+function keepFirst(first: Map<string, RouteClaim>, claim: RouteClaim): void {
+  const other = first.get(claim.host);
+  if (other === undefined || isBefore(claim, other)) first.set(claim.host, claim);
+}
+
 const isBefore = (one: RouteClaim, other: RouteClaim): boolean =>
   one.path.length - other.path.length < 0 ||
   (one.path.length === other.path.length && one.path + one.service < other.path + other.service);
@@ -85,6 +99,7 @@ function obstacleOf(
   folderServes: (host: string) => boolean,
 ): CertificateObstacle | undefined {
   if (rankOf(host) > 1) return 'no-name';
+  if (isIP(host) !== 0) return 'is-address';
   if (folderServes(host)) return 'in-folder';
   if (allow.length > 0 && !patternsOver(host).some((pattern) => allow.includes(pattern as HostPattern)))
     return 'not-allowed';

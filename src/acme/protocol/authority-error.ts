@@ -10,6 +10,8 @@ export class AuthorityError extends Error {
   readonly status: number | undefined;
   /** How long it says to wait, in ms. */
   readonly retryAfterMs: number | undefined;
+  /** Whether a request failed that the orders of all hosts need. */
+  readonly isShared: boolean;
 
   constructor(
     message: string,
@@ -18,6 +20,7 @@ export class AuthorityError extends Error {
       readonly problem?: string | undefined;
       readonly status?: number | undefined;
       readonly retryAfterMs?: number | undefined;
+      readonly isShared?: boolean;
       readonly cause?: unknown;
     },
   ) {
@@ -26,6 +29,7 @@ export class AuthorityError extends Error {
     this.problem = detail.problem;
     this.status = detail.status;
     this.retryAfterMs = detail.retryAfterMs;
+    this.isShared = detail.isShared === true;
   }
 }
 

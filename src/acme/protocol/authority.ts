@@ -162,8 +162,8 @@ export class Authority {
     const now = this.#wall().getTime();
     const known = this.#directory;
     if (known !== undefined && Math.abs(now - known.at) < directoryMs) return known.answer;
-    const answer = shared(this.#get(this.#url)).then((found) =>
-      readAnswer(found, directorySchema, 'the directory of an ACME authority'),
+    const answer = shared(
+      this.#get(this.#url).then((found) => readAnswer(found, directorySchema, 'the directory of an ACME authority')),
     );
     const mine = { answer, at: now };
     this.#directory = mine;
@@ -212,14 +212,15 @@ export class Authority {
   }
 }
 
-/** A refusal of a request that all hosts need is not about the host for which it was made. */
-async function shared<T>(request: Promise<T>): Promise<T> {
+/** A failure of a request that all hosts need is not about the host for which it was made. */
+export async function shared<T>(request: Promise<T>): Promise<T> {
   try {
     return await request;
   } catch (error) {
-    if (!isRefusal(error)) throw error;
+    if (!(error instanceof AuthorityError) || error.isShared) throw error;
     const { problem, status, retryAfterMs } = error;
-    throw new AuthorityError(error.message, { kind: 'unavailable', problem, status, retryAfterMs, cause: error });
+    const detail = { problem, status, retryAfterMs, isShared: true, cause: error };
+    throw new AuthorityError(error.message, { kind: 'unavailable', ...detail });
   }
 }
 
