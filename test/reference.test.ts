@@ -127,7 +127,7 @@ This page lists every kind of error of pointsman, for everybody who reads its me
 An error is one line with the place (a flag, a key, \`file:line:column\`), the cause, and in brackets the remedy:
 
 \`\`\`
-pointsman: --https: HTTPS needs certificates (give --certificates FOLDER)
+pointsman: --https: HTTPS needs certificates (give --certificates FOLDER, or --acme URL)
 \`\`\`
 
 The field \`code\` in the log names the kind of an error of a round or a reload. A command that fails ends with the exit code in the last
