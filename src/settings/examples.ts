@@ -59,6 +59,7 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
   wait: [
     example('wait web/web-1 --timeout 1m', 'wait until every balancer serves the instance'),
     example('wait web/web-1 --gone', 'wait until no balancer sends it requests'),
+    example('wait --certificate shop.example.com', 'wait until every balancer serves the certificate'),
   ],
   rollout: [
     example(
