@@ -29,6 +29,8 @@ export type LeaderParts = {
   readonly hosts: () => ReadonlyMap<string, ServiceName> | undefined;
   /** An entry that the registry has lost, and that counts all the same. */
   readonly held: (key: string) => Seen | undefined;
+  /** Called when this balancer reaches no authority, and another one may. */
+  readonly giveUp: (reason: string) => void;
   readonly metrics: AcmeMetrics;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -39,6 +41,8 @@ export type LeaderParts = {
 
 /** How many orders are carried out at once. */
 const mostOrders = 8;
+/** How many pauses in a row, of an authority that does not even answer, let this balancer give up. */
+const mostUnanswered = 3;
 /** Events that come together make one look, in ms. */
 const togetherMs = 10;
 /** How much longer than a look the pause after it is: with thousands of hosts a look takes time. */
@@ -232,6 +236,9 @@ export class Leader {
       logger.error({ event: 'certificate-order-unwritten', host, reason: why }, `${orderKey(host)}: ${why}`);
       this.#pauseAll(undefined);
     }
+    // What an authority answers, it would answer every balancer.
+    const isUnanswered = isUnavailable && error.status === undefined;
+    if (isUnanswered && this.#pause.failures >= mostUnanswered) this.#parts.giveUp(text);
   }
 
   /** Tries nothing for a while. Orders that fail in the same pause count once. Gives its length in ms. */
