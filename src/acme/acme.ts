@@ -1,19 +1,21 @@
 import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
+import { accountKey } from '../model/acme/keys.ts';
 import type { SealingKeys } from '../model/acme/sealing.ts';
 import { describe } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { AcmeSettings } from '../settings/acme.ts';
 import { deferred } from '../waiting/deferred.ts';
-import { aborted } from '../waiting/time-limit.ts';
+import { aborted, timeLimit } from '../waiting/time-limit.ts';
 import { LeaderAccount } from './account.ts';
 import type { AcmeMetrics } from './acme-metrics.ts';
 import { Advising } from './advising.ts';
+import { keyMismatchOf } from './key-mismatch.ts';
 import { Leader } from './leader.ts';
 import { LeaderEntries, type Seen } from './leader-entries.ts';
-import { Leadership, type Term } from './leadership.ts';
+import { GaveUp, Leadership, type Term } from './leadership.ts';
 import { Ordering } from './ordering.ts';
 import { DnsProofs, HttpProofs, type Proofs } from './proofs.ts';
 import { type AccountWish, Authority } from './protocol/authority.ts';
@@ -39,6 +41,9 @@ export type AcmeParts = {
   readonly wall: () => Date;
   readonly random: () => number;
 };
+
+/** How long the registry may take to tell what this balancer's keys must open, in ms. */
+const readMs = 5000;
 
 /** Orders and renews the fleet's certificates while this balancer leads, and stands by otherwise. */
 export class Acme {
@@ -79,7 +84,17 @@ export class Acme {
   async #prepare(): Promise<{ readonly keys: SealingKeys; readonly ca: string | undefined }> {
     const keys = this.#parts.sealingKeys();
     if (keys === undefined) throw new Error('the file of --sealing-keys cannot be read');
-    const { ca } = this.#parts.settings;
+    const { registry, settings } = this.#parts;
+    const read = await Promise.all(
+      [accountKey, 'certificates/'].map((prefix) => registry.read(prefix, timeLimit(readMs))),
+    );
+    const { ca, directory } = settings;
+    const mismatch = keyMismatchOf(
+      read.flatMap(({ entries }) => entries),
+      directory,
+      keys,
+    );
+    if (mismatch !== undefined) throw new GaveUp(mismatch);
     return { keys, ca: ca === undefined ? undefined : await readFile(ca, 'utf8') };
   }
 
@@ -103,6 +118,7 @@ export class Acme {
     // Each order and each request listens.
     setMaxListeners(100, term.signal, signal);
     const changed = deferred();
+    let gaveUp: string | undefined;
     this.#renew = () => {
       if (sealingKeys() !== keys) changed.resolve();
     };
@@ -117,6 +133,10 @@ export class Acme {
     const common = { authority, directory, entries, logger, signal, random };
     const leader: Leader = new Leader({
       ...{ directory, entries, sealingKeys: keys, hosts, held, metrics, logger, signal, now, wall, random },
+      giveUp: (reason) => {
+        gaveUp = reason;
+        changed.resolve();
+      },
       ordering: new Ordering({ ...common, account, proofs, sealingKeys: keys, keyType, wall }),
       advising: new Advising({ ...common, now }),
     });
@@ -130,6 +150,7 @@ export class Acme {
     await leader.close();
     authority.close();
     await Promise.all([entries.close(), proofs.close()]);
+    if (gaveUp !== undefined) throw new GaveUp(gaveUp);
   }
 }
 

@@ -38,10 +38,17 @@ type Fields = {
   readonly held?: LeaderParts['held'];
   /** Whether the hosts are known yet. */
   readonly known?: () => boolean;
+  readonly giveUp?: LeaderParts['giveUp'];
 };
 
 /** A leader over a folder, with an authority that does what `order` says. */
-async function startLeader({ hosts, order, held = () => undefined, known = () => true }: Fields) {
+async function startLeader({
+  hosts,
+  order,
+  held = () => undefined,
+  known = () => true,
+  giveUp = () => undefined,
+}: Fields) {
   const path = await mkdtemp(join(tmpdir(), 'pm-leader-'));
   const registry = openDirectoryRegistry({ path, logger });
   const end = new AbortController();
@@ -55,7 +62,7 @@ async function startLeader({ hosts, order, held = () => undefined, known = () =>
   const over = aborted(end.signal).then(() => Promise.reject(new Error('the leader ends')));
   over.catch(() => undefined);
   const leader: Leader = new Leader({
-    ...{ directory, entries, sealingKeys, held, logger, signal: end.signal },
+    ...{ directory, entries, sealingKeys, held, logger, signal: end.signal, giveUp },
     ordering: {
       order: (host, reason, rest) => {
         orders.push(host);
@@ -186,6 +193,32 @@ test('orders wait for a balancer that is behind, blame no host, and go on as soo
   isBehind = false;
   caughtUp.resolve();
   await until('all orders go on', () => new Set(orders.slice(before)).size === 30);
+});
+
+test('a balancer gives up when the authority does not answer it, but not when the authority answers that it is busy', async () => {
+  const given: string[] = [];
+  const fail = (status: number | undefined): Order => {
+    let failures = 0;
+    return async () => {
+      failures += 1;
+      throw new AuthorityError(`failure ${failures}`, { kind: 'unavailable', status, isShared: true });
+    };
+  };
+  const busy = await startLeader({
+    hosts: ['a.example.com'],
+    order: fail(503),
+    giveUp: (reason) => given.push(reason),
+  });
+  const dead = await startLeader({
+    hosts: ['a.example.com'],
+    order: fail(undefined),
+    giveUp: (reason) => given.push(reason),
+  });
+  await until('one gives up', () => given.length > 0);
+  expect(given).toEqual(['failure 3']);
+  expect(dead.orders).toHaveLength(3);
+  await until('the other one has failed as often', () => busy.orders.length >= 3);
+  expect(given).toEqual(['failure 3']);
 });
 
 test('an order that the authority has ended is forgotten, and one that only failed goes on', async () => {

@@ -31,6 +31,8 @@ export type LeaderParts = {
   readonly hosts: () => ReadonlyMap<string, ServiceName> | undefined;
   /** An entry that the registry has lost, and that counts all the same. */
   readonly held: (key: string) => Seen | undefined;
+  /** Called when this balancer reaches no authority, and another one may. */
+  readonly giveUp: (reason: string) => void;
   readonly metrics: AcmeMetrics;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -43,6 +45,8 @@ export type LeaderParts = {
 const mostOrders = 8;
 /** How many further orders may wait for the authority. Each may have a challenge, of which balancers take at most 1,000. */
 const mostResting = 100;
+/** How many pauses in a row, of an authority that does not even answer, let this balancer give up. */
+const mostUnanswered = 3;
 /** Events that come together make one look, in ms. */
 const togetherMs = 10;
 /** How much longer than a look the pause after it is: with thousands of hosts a look takes time. */
@@ -251,6 +255,9 @@ export class Leader {
       logger.error({ event: 'certificate-order-unwritten', host, reason: why }, `${orderKey(host)}: ${why}`);
       await aborted(timeLimit(this.#pauseAll(undefined), signal));
     }
+    // What an authority answers, it would answer every balancer.
+    const isUnanswered = isUnavailable && error.status === undefined;
+    if (isUnanswered && this.#pause.failures >= mostUnanswered) this.#parts.giveUp(text);
   }
 
   /** How long a host waits for an authority that is broken, in ms: alone, unless all hosts are concerned. */

@@ -8,7 +8,7 @@ import { leaderKey } from '../model/acme/keys.ts';
 import { openDirectoryRegistry } from '../registry/directory/directory-registry.ts';
 import type { Registry } from '../registry/registry.ts';
 import { aborted } from '../waiting/time-limit.ts';
-import { Leadership, NotWritten, type Term } from './leadership.ts';
+import { GaveUp, Leadership, NotWritten, type Term } from './leadership.ts';
 
 const logger = pino({ level: 'silent' });
 
@@ -27,11 +27,16 @@ async function openFolder() {
 }
 
 /** A balancer that leads when it may, with its terms. */
-function candidate(registry: Registry, id: string, prepare: () => Promise<unknown> = async () => undefined) {
+function candidate(
+  registry: Registry,
+  id: string,
+  prepare: () => Promise<unknown> = async () => undefined,
+  gaveUp: () => Promise<unknown> = () => new Promise(() => undefined),
+) {
   const terms: Term[] = [];
   const lead = async (term: Term) => {
     terms.push(term);
-    await aborted(term.signal);
+    await Promise.race([aborted(term.signal), gaveUp()]);
   };
   const leadership = new Leadership({ registry, id, logger, random: () => 0.5, prepare, lead });
   onTestFinished(() => leadership.close());
@@ -86,4 +91,18 @@ test('a balancer that is not prepared leaves the lead to another one', async () 
   const other = candidate(open(), 'lb-2');
   await until('the other one leads', () => other.leads());
   expect(unprepared.terms).toEqual([]);
+});
+
+test('a balancer that gives up leaves the lead to another one', async () => {
+  const open = await openFolder();
+  let giveUp: (error: Error) => void = () => undefined;
+  const unreached = new Promise((_, reject) => {
+    giveUp = reject;
+  });
+  const first = candidate(open(), 'lb-1', undefined, () => unreached);
+  await until('it leads', () => first.leads());
+  const other = candidate(open(), 'lb-2');
+  giveUp(new GaveUp('no authority can be reached'));
+  await until('the other one leads', () => other.leads());
+  expect(first.terms).toHaveLength(1);
 });

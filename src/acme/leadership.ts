@@ -24,6 +24,11 @@ export class NotWritten extends Error {
   override readonly name = 'NotWritten';
 }
 
+/** This balancer cannot order, and another one may be able to. */
+export class GaveUp extends Error {
+  override readonly name = 'GaveUp';
+}
+
 export type LeadershipParts = {
   readonly registry: Registry;
   readonly id: string;
@@ -31,13 +36,15 @@ export type LeadershipParts = {
   readonly random: () => number;
   /** Rejects with an Error when this balancer cannot lead. */
   readonly prepare: () => Promise<unknown>;
-  /** Leads until the signal of the term aborts. When it rejects, another balancer may lead. */
+  /** Leads until the signal of the term aborts. When it rejects, another balancer may lead; with GaveUp, this one stands back. */
   readonly lead: (term: Term) => Promise<void>;
 };
 
 /** How long the others wait for a leader that died, in ms. See docs of the registry: a shorter lease can be lost while etcd elects. */
 const ttlMs = 10_000;
 const leaderKeys: KeyRange = { first: leaderKey, end: `${leaderKey}\0` };
+/** How long a balancer that gave up leaves the lead to the others. */
+const standBack = { firstMs: 10_000, mostMs: 120_000, jitter: 0.25 };
 const retry = { firstMs: 250, mostMs: 3000, jitter: 0.5 };
 
 /** Lets one balancer of all lead: the one that has the key, under its lease. */
@@ -84,10 +91,11 @@ export class Leadership {
     for (let failures = 0; !signal.aborted; ) {
       await this.#untilFree();
       if (signal.aborted) return;
-      const failure = await this.#serve().then(
+      const error = await this.#serve().then(
         () => undefined,
-        (error: unknown) => describe(error),
+        (rejection: unknown) => rejection,
       );
+      const failure = error === undefined ? undefined : describe(error);
       if (reasons.isNew('lead', failure) && !signal.aborted) {
         logger.warn(
           { event: 'acme-not-leading', reason: failure },
@@ -96,7 +104,8 @@ export class Leadership {
       }
       failures = failure === undefined ? 0 : failures + 1;
       // Meanwhile the registry tells who has the key now.
-      await aborted(timeLimit(backoffMs(retry, failures, random()), signal));
+      const backoff = error instanceof GaveUp ? standBack : retry;
+      await aborted(timeLimit(backoffMs(backoff, failures, random()), signal));
     }
   }
 

@@ -87,6 +87,29 @@ test('a failed renewal says how long the present certificate serves', () => {
   );
 });
 
+test('an authority that cannot be reached is told although the host is not to blame', () => {
+  const nextTry = '2026-12-01T00:05:00.000Z';
+  const unreached = order(host, { reason: 'renewal', error: 'ca: ECONNREFUSED', nextTry });
+  const failed = one([stored(host), unreached], undefined, now);
+  expect(failed).toMatchObject({ nextTry, state: { kind: 'failing', failures: 0 } });
+  expect(describeCertificateState(failed)).toBe('failed: ca: ECONNREFUSED');
+  const [trouble] = certificateTroubles([failed], now);
+  expect(trouble).toMatchObject({ kind: 'note', says: expect.stringContaining('(the next try is in 5m)') });
+  // Half of the time between the renewal and the end is over.
+  expect(certificateTroubles([failed], Date.parse('2027-02-14T00:00:00Z'))[0]?.kind).toBe('bad');
+});
+
+test('a certificate near its end that nobody renews is a trouble', () => {
+  const listed = one([stored(host)], undefined, now);
+  expect(certificateTroubles([listed], Date.parse('2027-02-01T00:00:00Z'))).toEqual([]);
+  expect(certificateTroubles([listed], Date.parse('2027-02-27T07:43:02Z'))).toEqual([
+    {
+      kind: 'bad',
+      says: 'shop.example.com has a certificate for 1d more, and no new one, although its renewal is due',
+    },
+  ]);
+});
+
 test.each([
   ['an order under way', [order(host, { stage: 'answered' })], 'ordering (answered)'],
   ['an entry that cannot be read', [{ key: certificateKey(host), value: '{' }], 'its entry cannot be read'],

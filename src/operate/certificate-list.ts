@@ -32,7 +32,7 @@ export type CertificateState =
   | { readonly kind: 'expired' }
   /** An order is under way. */
   | { readonly kind: 'ordering'; readonly stage: OrderRecord['stage'] }
-  /** The last attempt failed. */
+  /** The last attempt failed. `failures` counts those that the host is to blame for. */
   | { readonly kind: 'failing'; readonly failures: number; readonly error: string }
   /** It asks for one, and the order has not begun. */
   | { readonly kind: 'waiting' }
@@ -139,7 +139,8 @@ function stateOf(
 ): CertificateState {
   const isOver = validUntil !== undefined && Date.parse(validUntil) <= now;
   if (folder !== undefined) return { kind: isOver ? 'expired' : 'valid' };
-  if (record !== undefined && record.failures > 0) {
+  // An authority that cannot be reached is no failure of the host, so `failures` may be 0.
+  if (record !== undefined && (record.failures > 0 || record.error !== undefined)) {
     return { kind: 'failing', failures: record.failures, error: record.error ?? 'no reason is known' };
   }
   if (record !== undefined && record.stage !== 'waiting') return { kind: 'ordering', stage: record.stage };

@@ -29,12 +29,17 @@ function textOf(state: CertificateState): string {
     case 'ordering':
       return `ordering (${state.stage})`;
     case 'failing':
-      return `failed ${state.failures === 1 ? 'once' : `${state.failures} times`}: ${state.error}`;
+      return `${failedTimes(state.failures)}: ${state.error}`;
     case 'not-ordered':
       return `not ordered: ${describeObstacle(state.why)}`;
     case 'unreadable':
       return `its entry cannot be read: ${state.reason}`;
   }
+}
+
+function failedTimes(failures: number): string {
+  if (failures === 0) return 'failed';
+  return failures === 1 ? 'failed once' : `failed ${failures} times`;
 }
 
 /** A line about a certificate that an operator should look at. */
@@ -44,7 +49,8 @@ export function certificateTroubles(list: readonly ListedCertificate[], now: num
   return list.flatMap((listed) => troubleOf(listed, now) ?? []);
 }
 
-function troubleOf({ host, state, source, validUntil, nextTry }: ListedCertificate, now: number) {
+function troubleOf(listed: ListedCertificate, now: number) {
+  const { host, state, source, validUntil, nextTry } = listed;
   switch (state.kind) {
     case 'unreadable':
       return { kind: 'bad', says: `the certificate of ${host}: its entry cannot be read: ${state.reason}` } as const;
@@ -58,14 +64,27 @@ function troubleOf({ host, state, source, validUntil, nextTry }: ListedCertifica
       const leftMs = validUntil === undefined ? undefined : Date.parse(validUntil) - now;
       const waitMs = nextTry === undefined ? 0 : Date.parse(nextTry) - now;
       const next = waitMs <= 0 ? 'the next try is due' : `the next try is in ${formatDuration(waitMs)}`;
-      const says = `${host} ${servedFor(leftMs)}: ${state.error} (failed ${state.failures}×, ${next})`;
-      return { kind: leftMs !== undefined && leftMs <= 0 ? 'bad' : 'note', says } as const;
+      const times = state.failures === 0 ? next : `failed ${state.failures}×, ${next}`;
+      const says = `${host} ${servedFor(leftMs)}: ${state.error} (${times})`;
+      return { kind: isNearEnd(listed, now) ? 'bad' : 'note', says } as const;
     }
     case 'valid':
-    case 'ordering':
+    case 'ordering': {
+      if (!isNearEnd(listed, now) || validUntil === undefined) return undefined;
+      const leftMs = Date.parse(validUntil) - now;
+      const says = `${host} ${servedFor(leftMs)}, although its renewal is due`;
+      return { kind: 'bad', says } as const;
+    }
     case 'waiting':
       return undefined;
   }
+}
+
+/** Whether more than half of the time between the renewal and the end is over, or the certificate has ended. */
+function isNearEnd({ validUntil, renewAt }: ListedCertificate, now: number): boolean {
+  if (validUntil === undefined) return false;
+  const end = Date.parse(validUntil);
+  return now >= (renewAt === undefined ? end : (Date.parse(renewAt) + end) / 2);
 }
 
 function servedFor(leftMs: number | undefined): string {
