@@ -77,6 +77,20 @@ describe.each(['folder', 'etcd'] as const)('the policies of labels, with the reg
     await until('nothing is owned', () => recorder.values()['sets/containers/1'] === undefined);
   });
 
+  test('are gone as soon, while the policies of other services come and go', async () => {
+    const { agent, isPolicy, policy } = await start(kind);
+    const [a, b] = [agent('a'), agent('b')];
+    a.update([asks('one.example', 1)]);
+    await isPolicy('one.example');
+    a.update([]);
+    let looks = 0;
+    await until('the policy is gone', () => {
+      looks += 1;
+      b.update(looks % 8 < 4 ? [{ ...asks('shop.example', 1), service: shop.value }] : []);
+      return policy() === undefined;
+    });
+  });
+
   test('leave a policy alone that somebody else wrote, and say so', async () => {
     const { agent, logged, policy, registry } = await start(kind);
     await registry.write('services/web', '{"hosts":["by-hand.example"]}');

@@ -76,6 +76,27 @@ test('a container with a harmless stop signal leaves first, and then gets SIGTER
   await process.logged('container-left');
 });
 
+test('a second agent of the engine sends no SIGTERM while the first one drains', async () => {
+  const { engine, agent, idOf, states, present, registry } = await start();
+  engine.put('a', web('web-1', { stopSignal: 'SIGURG' }));
+  const balancer = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
+  await balancer.put('balancers/lb', '{"format":1}');
+  const first = agent();
+  const name = await until('it is there', () => idOf('web-1'));
+  // It finds the id taken by another address, as one that looks for its addresses in another way does.
+  engine.put('a', web('web-1', { stopSignal: 'SIGURG', address: '10.9.0.2' }));
+  const second = agent();
+  await second.logged('engine-connected');
+  engine.send('a', 'kill', { signal: '23' });
+  expect(await second.logged('second-agent')).toMatchObject({ container: 'web-1', keys: [`instances/${name}`] });
+  await until('it drains', () => states(name).at(-1) === 'draining');
+  expect(engine.requests).not.toContain('POST /containers/a/kill');
+  await balancer.close();
+  await until('the signal is passed on', () => engine.requests.includes('POST /containers/a/kill'));
+  expect(present()).toEqual([]);
+  await Promise.all([first, second].map((one) => one.logged('container-left')));
+});
+
 test('an agent that ends while a container leaves ends the application of the container first', async () => {
   const { engine, agent, idOf, states, registry } = await start();
   engine.put('a', web('web-1', { stopSignal: 'SIGURG' }));

@@ -133,7 +133,20 @@ export class ContainerPolicies {
       this.#wanted.set(service, { chosen: one, absentSince: undefined });
     }
     if (isNew) this.#applyIn(isOurs ? 0 : standInMs * (1 + random()));
-    else this.#applyIn(chosen.size < this.#wanted.size ? this.#parts.graceMs : everyMs);
+    else this.#applyIn(this.#nextMs());
+  }
+
+  #hasBegun(): boolean {
+    const { now, graceMs } = this.#parts;
+    return now() - this.#began >= graceMs;
+  }
+
+  /** Until the first time of grace ends, or the next comparison. */
+  #nextMs(): number {
+    const { now, graceMs } = this.#parts;
+    const since = [...this.#wanted.values()].flatMap(({ absentSince }) => absentSince ?? []);
+    if (!this.#hasBegun()) since.push(this.#began);
+    return Math.max(1, Math.min(everyMs, ...since.map((at) => at + graceMs - now())));
   }
 
   #applyIn(ms: number): void {
@@ -151,18 +164,13 @@ export class ContainerPolicies {
     const { logger, now, graceMs } = this.#parts;
     const { signal } = this.#over;
     if (signal.aborted || this.#entries === undefined) return;
-    const isOver = (since: number) => now() - since >= graceMs;
     for (const [service, { absentSince }] of this.#wanted) {
-      if (absentSince !== undefined && isOver(absentSince)) this.#wanted.delete(service);
+      if (absentSince !== undefined && now() - absentSince >= graceMs) this.#wanted.delete(service);
     }
-    // Hosts that began just now have not said yet what their containers ask for.
-    const waits =
-      !isOver(this.#began) || [...this.#wanted.values()].some(({ absentSince }) => absentSince !== undefined);
+    const wanted = [...this.#wanted.values()].map(({ chosen }) => chosen);
     try {
-      await this.#carryOut(
-        [...this.#wanted.values()].map(({ chosen }) => chosen),
-        !waits,
-      );
+      // Hosts that began just now have not said yet what their containers ask for.
+      await this.#carryOut(wanted, this.#hasBegun());
       this.#told.isNew('apply', undefined);
     } catch (error) {
       const reason = describe(error);
@@ -170,7 +178,7 @@ export class ContainerPolicies {
         logger.error({ event: 'labels-unapplied', reason }, `the policies of labels are tried again: ${reason}`);
       }
     }
-    this.#applyIn(waits ? graceMs : everyMs);
+    this.#applyIn(this.#nextMs());
   }
 
   /** Writes what it may: a policy that somebody else owns is left out, and told. */

@@ -121,10 +121,7 @@ export class HttpEngine implements EngineApi {
           const event = readEvent(text);
           if (event !== undefined) onEvent(event);
         });
-        answer.on('data', (part: Buffer) => {
-          const mistake = lines.add(part);
-          if (mistake !== undefined) asked.destroy(new Error(mistake));
-        });
+        answer.on('data', (part: Buffer) => lines.add(part));
         answer.on('error', fail);
         answer.on('close', () => fail(new Error('the engine ended the stream of events')));
         onOpen({ announcesStops: answer.headers['libpod-api-version'] === undefined });

@@ -53,7 +53,16 @@ export class Announcing {
     const { folder, containers } = settings;
     const openDeparture = () => this.#openDeparture();
     if (containers !== undefined) {
-      const about = { openRegistration, openDeparture, announcer, logger, random: parts.random };
+      const { drainTimeoutMs } = settings;
+      const about = {
+        openRegistration,
+        openDeparture,
+        announcer,
+        logger,
+        registry,
+        drainTimeoutMs,
+        random: parts.random,
+      };
       this.#containers = parts.openContainers?.(containers, about);
     }
     if (folder === undefined || readDeclaration === undefined) return;
