@@ -5,8 +5,8 @@ import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 /** Where the address to announce comes from. */
 export type AddressSource =
   | { readonly kind: 'given'; readonly address: Address }
-  /** This machine's own, with this port. */
-  | { readonly kind: 'found'; readonly port: number }
+  /** This machine's own, with this port. `published`: a container's, so the bridges of its engine do not count. */
+  | { readonly kind: 'found'; readonly port: number; readonly published?: true }
   /**
    * Environment variables: one with `host:port`, or one with the host and one with the port. For a bridge network, where
    * others reach the application at its host's address and a published port.

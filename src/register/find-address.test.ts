@@ -112,3 +112,23 @@ describe('an address from variables', () => {
     expect(find(plain, address, undefined, env)).toBe(result);
   });
 });
+
+describe('the address for published ports of containers', () => {
+  const publishedOn = (interfaces: Record<string, NetworkInterfaceInfo[]>): string => {
+    const found = findAddress({ kind: 'found', port: 80, published: true }, undefined, { interfaces, env: {} });
+    return found instanceof Fault ? found.toString() : formatAddress(found);
+  };
+
+  test.each(['docker0', 'br-0a1b2c3d4e5f', 'docker_gwbridge', 'podman1', 'cni0', 'cni-podman0', 'virbr0', 'veth12ab'])(
+    'is not that of the bridge %s',
+    (name) => {
+      expect(publishedOn({ lo, [name]: of('172.18.0.1'), eth0: of('10.50.0.1') })).toBe('10.50.0.1:80');
+    },
+  );
+
+  test('can be that of a bridge of the machine, and several name --containers-host', () => {
+    const text = publishedOn({ lo, 'br-lan': of('10.60.0.1'), eth0: of('10.50.0.1') });
+    expect(text).toContain('2 addresses that fit: 10.60.0.1 (br-lan), 10.50.0.1 (eth0)');
+    expect(text).toContain('--containers-host');
+  });
+});

@@ -28,10 +28,26 @@ export function findAddress(source: AddressSource, net: Net | undefined, around:
     case 'environment':
       return fromEnvironment(source, around.env);
     case 'found': {
-      const host = findHost(net, around.interfaces);
+      const { published = false } = source;
+      const host = findHost(net, published ? withoutBridges(net, around.interfaces) : around.interfaces);
+      if (host instanceof Fault && published) {
+        return new Fault('settings', host.message, {
+          where: '--net',
+          hint: 'set --containers-host to the address of this machine that balancers reach',
+        });
+      }
       return host instanceof Fault ? host : { host: host.host, family: host.family, port: source.port };
     }
   }
+}
+
+// Bridges of Docker, podman, CNI and libvirt, and the host's ends of containers: they appear and go with networks of containers.
+const bridge = /^(docker0|docker_gwbridge|br-[0-9a-f]{12}|podman.*|cni.*|virbr.*|veth.*)$/;
+
+/** The interfaces that other machines can reach; an interface that `--net` names is always one. */
+function withoutBridges(net: Net | undefined, interfaces: Surroundings['interfaces']): Surroundings['interfaces'] {
+  const named = net?.kind === 'interface' ? net.name : undefined;
+  return Object.fromEntries(Object.entries(interfaces).filter(([name]) => name === named || !bridge.test(name)));
 }
 
 function findHost(net: Net | undefined, interfaces: Surroundings['interfaces']): Candidate | Fault {

@@ -72,7 +72,9 @@ function inNetwork(
 }
 
 function onThisHost(port: number, publishedAt: string | undefined): AddressSource | Fault {
-  return publishedAt === undefined ? { kind: 'found', port } : atAddress(publishedAt, port, '--containers-host');
+  return publishedAt === undefined
+    ? { kind: 'found', port, published: true }
+    : atAddress(publishedAt, port, '--containers-host');
 }
 
 function atAddress(host: string, port: number, where: string): AddressSource | Fault {
