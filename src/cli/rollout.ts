@@ -3,6 +3,7 @@ import { readService } from '../operate/target.ts';
 import { startCommand } from '../register/command.ts';
 import { EngineHost } from '../rollout/engine-host.ts';
 import { type RolloutEnd, type RolloutEvent, rollOut } from '../rollout/roll-out.ts';
+import { lockRollout } from '../rollout/rollout-lock.ts';
 import { type RolloutSettings, rolloutCommand } from '../settings/rollout.ts';
 import { openContainerParts } from './container-parts.ts';
 import { enginesOf, type NamedEngine } from './engine-of.ts';
@@ -27,6 +28,10 @@ export async function run(invocation: Invocation): Promise<number> {
   if (file === undefined) throw new Fault('usage', 'a command is missing', { hint: 'see pointsman rollout --help' });
   const engines = enginesOf(rollout.engines, invocation.env);
   const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
+  const unlock = await lockRollout(registry, service, whoIs(invocation)).catch(async (error: unknown) => {
+    await registry.close();
+    throw error;
+  });
   const stopping = openStopping();
   const spinner = startSpinner(process.stderr);
   const { drainTimeoutMs, timeoutMs, order, force, json } = rollout;
@@ -57,6 +62,7 @@ export async function run(invocation: Invocation): Promise<number> {
     spinner.stop();
     stopping.dispose();
     await parts.close();
+    await unlock();
     await registry.close();
   }
 }

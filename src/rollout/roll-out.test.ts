@@ -11,7 +11,8 @@ const container = (name: string, active = true): ServingContainer => ({
   active,
   services: [web.value],
 });
-const containers = (text: string) => text.split(' ').filter(Boolean).map((name) => container(name)); // biome-ignore format: one idea
+/** `a -b`: a runs, b is stopped. */
+const containers = (text: string) => text.split(' ').filter(Boolean).map((name) => container(name.replace('-', ''), !name.startsWith('-'))); // biome-ignore format: one idea
 
 type Script = {
   readonly before: string;
@@ -67,6 +68,12 @@ describe('a rollout that starts first', () => {
     const { steps, end } = await run({ before: 'a b', after: 'a b c d' });
     expect(steps).toEqual(['command for 4', 'served c d', 'drain a b', 'remove a b']);
     expect(end).toEqual({ kind: 'done', started: ['c', 'd'], removed: ['a', 'b'] });
+  });
+
+  test('changes nothing while a stopped container could be started again with the old version', async () => {
+    const { steps, end } = await run({ before: 'a -b', after: 'a b' });
+    expect(steps).toEqual([]);
+    expect(end).toMatchObject({ kind: 'back', because: expect.stringContaining('docker rm b') });
   });
 
   test('only starts containers where there are none', async () => {
@@ -129,6 +136,11 @@ describe('a rollout that stops first', () => {
   test('removes drained containers that the command left', async () => {
     const { steps } = await run({ order, before: 'a b', after: 'b c' });
     expect(steps.slice(3)).toEqual(['forget a', 'served c', 'remove b']);
+  });
+
+  test('drains a stopped container that the command started again before it removes it', async () => {
+    const { steps } = await run({ order, before: 'a -b', after: 'b c' });
+    expect(steps.slice(3)).toEqual(['forget a', 'served c', 'drain b', 'remove b']);
   });
 
   test('changes nothing when nobody else serves', async () => {

@@ -57,6 +57,8 @@ export async function rollOut(
   const before = await host.containers();
   const old = before.filter(({ active }) => active);
   const guarded = order === 'stop-first' && old.length > 0;
+  const stopped = before.filter(({ active }) => !active);
+  if (order === 'start-first' && stopped.length > 0) return { kind: 'back', because: whyStopped(stopped) };
   if (guarded) {
     const others = await host.othersServe(old);
     if (!others.ok) return { kind: 'back', because: others.because };
@@ -79,9 +81,20 @@ export async function rollOut(
   const served = await host.served(fresh);
   if (!served.ok) return goBack(host, changes, served.because, say);
   say({ kind: 'served', containers: namesOf(fresh) });
-  if (!guarded && left.length > 0) {
-    const drained = await drain(host, left, say);
+  // With stop-first, those that the command started again are not drained yet.
+  const serving = guarded ? left.filter(({ id }) => old.every((one) => one.id !== id)) : left;
+  if (serving.length > 0) {
+    const drained = await drain(host, serving, say);
     if (!drained.ok) return goBack(host, { ...changes, drained: true }, drained.because, say);
+  }
+  const ended = await endedOf(host, fresh);
+  if (ended.length > 0) {
+    return goBack(
+      host,
+      { ...changes, drained: true },
+      `${ended.join(', ')} ended while the old ones were drained`,
+      say,
+    );
   }
   if (left.length > 0) {
     await host.remove(left);
@@ -92,6 +105,19 @@ export async function rollOut(
     return { kind: 'stuck', because: unguarded, now: `every balancer serves ${namesOf(fresh).join(', ')}` };
   }
   return { kind: 'done', started: namesOf(fresh), removed: [...namesOf(lost), ...namesOf(left)] };
+}
+
+/** The new containers that do not run any more: the old ones are not removed then. */
+async function endedOf(host: RolloutHost, fresh: readonly ServingContainer[]): Promise<readonly string[]> {
+  const now = await host.containers();
+  const running = new Set(now.filter(({ active }) => active).map(({ id }) => id));
+  return namesOf(fresh.filter(({ id }) => !running.has(id)));
+}
+
+/** A command with --no-recreate would start them again, with the old version, instead of new ones. */
+function whyStopped(stopped: readonly ServingContainer[]): string {
+  const names = namesOf(stopped);
+  return `${names.join(', ')} ${names.length === 1 ? 'does' : 'do'} not run, and the command could start the old version again: \`docker start\` or \`docker rm ${names.join(' ')}\`, and run the rollout again`;
 }
 
 function drain(

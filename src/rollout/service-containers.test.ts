@@ -45,9 +45,9 @@ describe('the changes of a command', () => {
     expect(names(changes)).toEqual({ fresh: ['b', 'c'], left: ['a'], lost: [] });
   });
 
-  test('are stopped containers that it started again', () => {
+  test('count a stopped container that it started again as an old one', () => {
     const changes = changesBetween(all(['a', 'running'], ['b', 'exited']), all(['a', 'running'], ['b', 'running']));
-    expect(names(changes)).toEqual({ fresh: ['b'], left: ['a'], lost: [] });
+    expect(names(changes)).toEqual({ fresh: [], left: ['a', 'b'], lost: [] });
   });
 
   test('are old containers that it stopped or removed', () => {

@@ -14,9 +14,9 @@ export type ServingContainer = {
 
 /** What a command did with the containers of a service. */
 export type ContainerChanges = {
-  /** The containers that the command started. */
+  /** The containers that the command created. */
   readonly fresh: readonly ServingContainer[];
-  /** Those from before that are active still. */
+  /** Those from before that are active, also those that the command started again: they have the old version. */
   readonly left: readonly ServingContainer[];
   /** Those from before that are not active any more: the command, and not pointsman, stopped them. */
   readonly lost: readonly ServingContainer[];
@@ -48,18 +48,17 @@ export function containersOf(service: ServiceName, listed: readonly ListedContai
     .sort((one, other) => one.name.localeCompare(other.name, 'en', { numeric: true }));
 }
 
-/** Compares the containers before and after the command. It may also have started a container that was stopped before. */
+/** Compares the containers before and after the command. */
 export function changesBetween(
   before: readonly ServingContainer[],
   after: readonly ServingContainer[],
 ): ContainerChanges {
   const known = new Set(before.map(({ id }) => id));
   const old = before.filter(({ active }) => active);
-  const wasActive = new Set(old.map(({ id }) => id));
   const isActive = new Set(after.filter(({ active }) => active).map(({ id }) => id));
   return {
-    fresh: after.filter(({ id, active }) => !wasActive.has(id) && (active || !known.has(id))),
-    left: old.filter(({ id }) => isActive.has(id)),
+    fresh: after.filter(({ id }) => !known.has(id)),
+    left: before.filter(({ id }) => isActive.has(id)),
     lost: old.filter(({ id }) => !isActive.has(id)),
   };
 }
