@@ -34,6 +34,10 @@ describe('the policy labels of a container', () => {
     expect(read(hosts, policy)).toEqual([expect.stringContaining(what)]);
     expect(read(hosts, policy)).toEqual([expect.stringContaining('container web-1')]);
   });
+
+  test('name the field of a mistake once', () => {
+    expect(String(read(undefined, '{"hosts":["a b"]}')).split('hosts.0: ')).toHaveLength(2);
+  });
 });
 
 describe('of containers that disagree', () => {

@@ -41,7 +41,10 @@ export function policyOfLabels(
   const problems = policyProblems(text).map(({ path, reason }) =>
     path[0] === 'hosts' && hosts !== undefined
       ? fault('hosts', reason)
-      : fault('policy', path.length === 0 ? reason : `${path.join('.')}: ${reason}`),
+      : fault(
+          'policy',
+          path.length === 0 || reason.startsWith(`${path.join('.')}: `) ? reason : `${path.join('.')}: ${reason}`,
+        ),
   );
   return problems.length === 0 ? text : problems;
 }
