@@ -9,7 +9,7 @@ const answerMs = 10_000;
 
 /**
  * Lets one rollout of a service run at a time: each counts the containers that appear as its own, so one of two would remove those that the other
- * one has just started. Resolves with what ends it. Rejects with Fault `conflict` while another one runs. `by`: who runs it, for people.
+ * one has just started. Resolves with what ends it. Rejects with Fault `key-owned` while another one runs. `by`: who runs it, for people.
  */
 export async function lockRollout(registry: Registry, service: ServiceName, by: string): Promise<() => Promise<void>> {
   const session = registry.openSession({ ttlMs, mayReplace: () => false, onEvent: () => undefined });
@@ -20,7 +20,7 @@ export async function lockRollout(registry: Registry, service: ServiceName, by: 
   } catch (error) {
     await end();
     if (!(error instanceof Fault) || error.code !== 'key-owned') throw error;
-    throw new Fault('conflict', `another rollout of ${service} runs: ${error.message}`, {
+    throw new Fault('key-owned', `another rollout of ${service} runs: ${error.message}`, {
       where: `rollout ${service}`,
       hint: 'wait until it has ended; one that was killed keeps others out for 15 s',
       cause: error,
