@@ -44,6 +44,10 @@ const leftOfScenarios = [
   'many-commands',
   'faults/etcd-slow-link',
   'faults/register-random',
+  // Their main ways are in `acme/orders` and `containers/labels`, which it runs.
+  'acme/authority',
+  'acme/renewals',
+  'containers/podman-labels',
 ].map((name) => `test/${name}.test.ts`);
 
 const otherHaproxies = ['trixie', 'forky', 'sid']
