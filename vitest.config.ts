@@ -46,6 +46,7 @@ const leftOfScenarios = [
   'faults/register-random',
   // Their main ways are in `acme/orders` and `containers/labels`, which it runs.
   'acme/authority',
+  'acme/dns',
   'acme/renewals',
   'containers/podman-labels',
 ].map((name) => `test/${name}.test.ts`);
