@@ -2,7 +2,7 @@ import type { Acme, AcmeParts } from '../acme/acme.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type CertificateRules, hostsForCertificates } from '../render/certificate-hosts.ts';
 import type { RouteTable } from '../render/routes.ts';
-import type { ServingObserver } from './observe/serving-observer.ts';
+import { hasWholeService, observingApplied, type ServingObserver } from './observe/serving-observer.ts';
 import type { CertificateFolder } from './tls/certificate-folder.ts';
 
 export type CertificateOrdersParts = Omit<AcmeParts, 'hosts'> & {
@@ -47,16 +47,9 @@ export class CertificateOrders {
 
   /** An observer that looks when services changed, and passes everything on to `other`. */
   observing(other: ServingObserver | undefined): ServingObserver {
-    return {
-      onApplied: (dirty, catalog) => {
-        if ([...dirty.values()].some(({ whole }) => whole)) this.look();
-        other?.onApplied(dirty, catalog);
-      },
-      onServed: (...all) => other?.onServed(...all),
-      get trouble() {
-        return other?.trouble;
-      },
-    };
+    return observingApplied((dirty) => {
+      if (hasWholeService(dirty)) this.look();
+    }, other);
   }
 
   #hosts(): ReadonlyMap<string, ServiceName> | undefined {

@@ -7,7 +7,7 @@ import type { BalanceSettings } from '../settings/balance.ts';
 import { defaultIntervalMs } from '../settings/file-declaration.ts';
 import type { BalanceParts } from './balance-parts.ts';
 import type { HeldMetrics } from './guard/held-entries.ts';
-import type { ServingObserver } from './observe/serving-observer.ts';
+import { observingApplied, type ServingObserver } from './observe/serving-observer.ts';
 
 /**
  * Keeps the files of `templates`. They are made of the catalog that this balancer serves: guarded instances are in them, too. Undefined
@@ -27,16 +27,7 @@ export async function prepareOwnFiles(
 
 /** An observer that has the files made, and passes everything on to `other`. */
 export function observingFiles(keeper: FileKeeper, other: ServingObserver | undefined): ServingObserver {
-  return {
-    onApplied: (dirty, catalog) => {
-      keeper.serve(catalog);
-      other?.onApplied(dirty, catalog);
-    },
-    onServed: (...all) => other?.onServed(...all),
-    get trouble() {
-      return other?.trouble;
-    },
-  };
+  return observingApplied((_, catalog) => keeper.serve(catalog), other);
 }
 
 /** Brings the metrics up to date: `held` are the held entries of foreign trees. */

@@ -21,3 +21,23 @@ export interface ServingObserver {
   /** Why others cannot see what this balancer serves; undefined while they can. */
   readonly trouble: string | undefined;
 }
+
+/** An observer that calls `onApplied` first, and passes everything on to `other`. */
+export function observingApplied(
+  onApplied: ServingObserver['onApplied'],
+  other: ServingObserver | undefined,
+): ServingObserver {
+  return {
+    onApplied: (dirty, catalog) => {
+      onApplied(dirty, catalog);
+      other?.onApplied(dirty, catalog);
+    },
+    onServed: (...all) => other?.onServed(...all),
+    get trouble() {
+      return other?.trouble;
+    },
+  };
+}
+
+/** Whether a service changed in more than its instances. */
+export const hasWholeService = (dirty: DirtySet): boolean => [...dirty.values()].some(({ whole }) => whole);

@@ -14,7 +14,7 @@ import { type Certificate, parseAuthorities, parseRevocations } from '../../mode
 import { describe } from '../../model/fault.ts';
 import { type CertificateAuth, trustOf } from '../../model/policy/auth-certificate.ts';
 import { clientHostsFile, clientListFile } from '../../render/client-certificate-files.ts';
-import type { ServingObserver } from '../observe/serving-observer.ts';
+import { hasWholeService, observingApplied, type ServingObserver } from '../observe/serving-observer.ts';
 import { askingHosts } from './client-trust.ts';
 
 export type ClientCertificatesParts = {
@@ -218,20 +218,12 @@ export class ClientCertificates {
 /** An observer that calls `look` when services changed that ask for certificates, and passes everything on to `other`. */
 export function observingHosts(look: () => void, other: ServingObserver | undefined): ServingObserver {
   let asked = false;
-  return {
-    onApplied: (dirty, catalog) => {
-      if ([...dirty.values()].some(({ whole }) => whole)) {
-        const asks = catalog.services.some(({ policy }) => policy.auth?.certificate !== undefined);
-        if (asks || asked) look();
-        asked = asks;
-      }
-      other?.onApplied(dirty, catalog);
-    },
-    onServed: (...all) => other?.onServed(...all),
-    get trouble() {
-      return other?.trouble;
-    },
-  };
+  return observingApplied((dirty, catalog) => {
+    if (!hasWholeService(dirty)) return;
+    const asks = catalog.services.some(({ policy }) => policy.auth?.certificate !== undefined);
+    if (asks || asked) look();
+    asked = asks;
+  }, other);
 }
 
 const refused = (file: string, reason: string): Trust => ({ ok: false, reason: `${file}: ${reason}` });
