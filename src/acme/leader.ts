@@ -239,7 +239,7 @@ export class Leader {
       ...{ reason, stage: kept?.stage ?? 'waiting', order: kept?.order, key: kept?.key, authority: directory },
       ...{ failures, error: text, nextTry },
     };
-    // A fleet that is behind is told of once, not for each host.
+    // The log says once that the fleet is behind, not for each host.
     if (!isBehind) {
       metrics.orders.inc({ result: 'failed' });
       logger.warn(

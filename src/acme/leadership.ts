@@ -47,7 +47,7 @@ const leaderKeys: KeyRange = { first: leaderKey, end: `${leaderKey}\0` };
 const standBack = { firstMs: 10_000, mostMs: 120_000, jitter: 0.25 };
 const retry = { firstMs: 250, mostMs: 3000, jitter: 0.5 };
 
-/** Lets one balancer of all lead: the one that has the key, under its lease. */
+/** Lets one balancer of the fleet lead: the one whose lease the key `acme/leader` is under. */
 export class Leadership {
   readonly #parts: LeadershipParts;
   readonly #end = new AbortController();

@@ -31,7 +31,7 @@ test('a command gets the action, the name and the value, as that of lego does', 
   expect(await readFile(join(dir, 'args'), 'utf8')).toBe(`default present ${name} value\n`);
 });
 
-test('the failure of a command is told with its output', async () => {
+test('the error of a command that failed has its output', async () => {
   const { set } = await commandOf('echo "no such zone" >&2; exit 3');
   await expect(set('present', name, 'value', new AbortController().signal)).rejects.toThrow(
     /exit code 3: no such zone/,

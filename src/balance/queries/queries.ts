@@ -92,7 +92,7 @@ export class BalanceQueries {
     return this.#fleet.members;
   }
 
-  /** The certificates of all hosts: ordered ones, those of the folder, and those that are not there yet. */
+  /** All hosts with a certificate of the registry or of the folder, and those that still wait for one. */
   certificates(): Promise<CertificatesView> {
     const { registry, askingHosts, now, wall } = this.#parts;
     if (this.#certificates === undefined || now() - this.#certificates.at > askedEveryMs) {

@@ -7,7 +7,7 @@ import { canAnswerChallenges } from '../../render/challenge-routes.ts';
 import type { Templates } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 
-/** The challenges that HAProxy does not answer, so that no authority is told that it may ask. */
+/** The challenges that HAProxy does not answer yet. While there are any, the leader does not tell the authority to ask. */
 export function unanswered(
   { challenges }: Pick<Catalog, 'challenges'>,
   { routes }: Pick<Rendered, 'routes'>,

@@ -85,7 +85,7 @@ export class CertificateFolder {
     return names.size > 0 && patternsOver(host).some((pattern) => names.has(pattern));
   }
 
-  /** Reads the folder, or the registry's certificates alone, and writes the copies of those that changed. */
+  /** Reads the certificates of the registry, and with `folder` those of the folder. Writes the copies of those that changed. */
   async read({ folder = true } = {}): Promise<FolderChange> {
     const before = this.wanted;
     if (folder) this.#inFolder = await this.#readFolder();

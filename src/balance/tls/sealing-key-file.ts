@@ -96,7 +96,7 @@ export class SealingKeyFile {
     }
     if (parsed.reason === this.#problem) return;
     this.#problem = parsed.reason;
-    // At the start, the fault says it.
+    // At the start, pointsman ends with this reason as its error.
     if (this.#keys === undefined) return;
     const about = { event: 'sealing-keys-unusable', reason: parsed.reason };
     logger.error(about, `the keys of before stay in use: ${file}: ${parsed.reason}`);

@@ -33,7 +33,7 @@ export type StoredRead = {
 
 type Known = StoredRead & { readonly keys: SealingKeys | undefined };
 
-// Each takes a few commands, and whoever writes the registry could write any number.
+// Each certificate takes HAProxy a few commands, so a program that writes too many entries must not occupy it.
 const mostCertificates = 5000;
 /** Certificates that are opened before the event loop does other work: each takes some 0.2 ms. */
 const openedAtOnce = 25;
