@@ -1,6 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Certificate } from '../model/certificate.ts';
 import { unexpectedAnswer } from './answers.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
+import { type CertificateConnection, unlockedCertificates } from './unlocked-certificates.ts';
 
 /** The changes that HAProxy took, by file. */
 export type CertificateChange = { readonly file: string } & (
@@ -31,9 +33,10 @@ export type CertificatesWanted = {
  * when HAProxy does not answer, or has no such list.
  */
 export async function serveCertificates(
-  connection: RuntimeConnection,
+  worker: RuntimeConnection,
   { list, wanted, changed }: CertificatesWanted,
 ): Promise<readonly CertificateChange[]> {
+  const connection = unlockedCertificates(worker, pause);
   const changes: CertificateChange[] = [];
   const [stored = '', listed = ''] = await connection.run(['show ssl cert', `show ssl crt-list -n ${list}`]);
   const stores = new Set(storedFiles('show ssl cert', stored));
@@ -80,7 +83,7 @@ function readList(list: string, answer: string): ReadonlySet<string> {
 
 /** Those of `known` that HAProxy serves with the wanted certificate and the wanted chain, as far as its answers show. */
 async function servedAsWanted(
-  connection: RuntimeConnection,
+  connection: CertificateConnection,
   wanted: ReadonlyMap<string, Certificate>,
   known: ReadonlySet<string>,
 ): Promise<ReadonlySet<string>> {
@@ -130,7 +133,7 @@ export function storedFiles(command: string, answer: string): readonly string[] 
 
 /** Has HAProxy use this certificate instead of the one that it has under this name. */
 export async function load(
-  connection: RuntimeConnection,
+  connection: CertificateConnection,
   file: string,
   { pem }: Pick<Certificate, 'pem'>,
   kind: 'cert' | 'ca-file' = 'cert',
@@ -148,7 +151,7 @@ export async function load(
   }
 }
 
-async function expectAnswer(connection: RuntimeConnection, command: string, accepted: RegExp): Promise<void> {
+async function expectAnswer(connection: CertificateConnection, command: string, accepted: RegExp): Promise<void> {
   const [answer = ''] = await connection.run([command]);
   if (!accepted.test(answer.trim())) throw new CertificateRefusal(command, answer);
 }

@@ -1,6 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseAuthorities, parseCertificate } from '../model/certificate.ts';
 import { CertificateRefusal, isServed, load, longestPayload, storedFiles } from './certificate-store.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
+import { type CertificateConnection, unlockedCertificates } from './unlocked-certificates.ts';
 
 /** The result for a file of the connections to servers that changed after HAProxy loaded it. */
 export type PemChange = { readonly file: string } & (
@@ -29,9 +31,10 @@ export type PemsWanted = {
  * `haproxy-runtime` when HAProxy does not answer.
  */
 export async function renewServerPems(
-  connection: RuntimeConnection,
+  worker: RuntimeConnection,
   { folder, read, changed, takesCertificates }: PemsWanted,
 ): Promise<readonly PemChange[]> {
+  const connection = unlockedCertificates(worker, pause);
   const [authorities = '', certificates = ''] = await connection.run(['show ssl ca-file', 'show ssl cert']);
   const changes: PemChange[] = [];
   const renew = async (file: string, kind: 'cert' | 'ca-file', pem: string) => {
@@ -78,7 +81,7 @@ function filesIn(folder: string, lines: readonly string[]): readonly string[] {
 }
 
 /** The fingerprints of the authorities that HAProxy has under this name. */
-async function trustedOf(connection: RuntimeConnection, file: string): Promise<ReadonlySet<string>> {
+async function trustedOf(connection: CertificateConnection, file: string): Promise<ReadonlySet<string>> {
   const [answer = ''] = await connection.run([`show ssl ca-file ${file}`]);
   return new Set([...answer.matchAll(/^SHA1 FingerPrint: ([0-9A-F]+)$/gm)].flatMap(([, one]) => one ?? []));
 }
