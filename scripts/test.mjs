@@ -1,8 +1,6 @@
 // `npm test`: the checks and every test, side by side, then one line `N passed, N failed`, which is always the last. Arguments
 // are those of vitest: `npm test -- --project unit src/settings`.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 
 // A log is plain text. Vitest decides about colours while it is loaded.
 if (!process.stdout.isTTY) process.env['NO_COLOR'] ??= '1';
@@ -29,17 +27,7 @@ function run(name, [file, ...args]) {
   return ended;
 }
 
-/** The unit tests with Node.js 24, where scripts/prepare got it and this is another one; `npm run test:nightly` has the others. */
-function runUnitsWithNode24() {
-  const node = join(process.env['POINTSMAN_NODES'] ?? '/var/cache/pointsman-nodes', '24/node_modules/node/bin/node');
-  if (process.version.startsWith('v24.') || !existsSync(node)) return true;
-  const units = ['node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', '--reporter', 'minimal'];
-  return run('unit tests with Node.js 24', [node, ...units]);
-}
-
-const isWhole = process.argv.length === 2;
 const checking = run('check', ['npm', 'run', '--silent', 'check']);
-const onNode24 = isWhole ? checking.then(runUnitsWithNode24) : Promise.resolve(true);
 
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)]);
 const vitest = await startVitest('test', filter, { ...options, watch: false, reporters: [new Progress()] });
@@ -49,7 +37,6 @@ const passed = tests.filter((test) => test.result().state === 'passed').length;
 // A file that cannot be loaded has no tests that could fail, and a stray rejection belongs to none.
 const failed =
   ((await checking) ? 0 : 1) +
-  ((await onNode24) ? 0 : 1) +
   tests.filter((test) => test.result().state === 'failed').length +
   modules.reduce((sum, module) => sum + module.errors().length, 0) +
   vitest.state.getUnhandledErrors().length;

@@ -94,13 +94,15 @@ test('the commands that stand within sentences work, too', async () => {
   await world.write('web.yaml', 'services: {web: {balance: leastconn}}\n');
   await world.write('web.json', '{"hosts":["shop.example.com"]}');
   await world.write('declarations/shop.yaml', 'services: {shop: {hosts: [shop.example.com]}}\n');
+  const inSentences = [...new Set(pages.flatMap(({ inline }) => inline))];
   // Of those that are only named, that there is one. Another balancer would want the ports of this one; files needs some.
-  const asked = pages
-    .flatMap(({ inline }) => inline)
-    .map((command) => (/^pointsman ([a-z]+$|balance |files )/.test(command) ? `${command} --help` : command));
+  const isNamed = (command: string) => /^pointsman ([a-z]+$|balance |files )/.test(command);
+  const names: readonly string[] = commands.map(({ name }) => name);
+  expect(names).toEqual(expect.arrayContaining(inSentences.filter(isNamed).map((command) => command.split(' ')[1])));
+  const asked = inSentences.filter((command) => !isNamed(command));
   // Commands that take an instance out of service come after commands that need it served.
   const changes = /^pointsman (drain|maintenance|weight|pause|clear|release)\b/;
-  const ordered = [...new Set(asked)].sort((a, b) => Number(changes.test(a)) - Number(changes.test(b)));
+  const ordered = asked.sort((a, b) => Number(changes.test(a)) - Number(changes.test(b)));
   for (const command of ordered) await world.run(command);
 });
 
