@@ -56,3 +56,14 @@ test('a heading has the anchor that its words give, and a number when an earlier
 function filesBelow(folder: string): string[] {
   return inFolder(folder).flatMap((name) => (statSync(join(root, name)).isDirectory() ? filesBelow(name) : [name]));
 }
+
+test('no entry of the change log stands there twice, and none runs into the next one', () => {
+  const lines = read('CHANGELOG.md').split('\n');
+  const entries = lines.filter((line) => line.startsWith('- '));
+  expect(entries.filter((line, at) => entries.indexOf(line) !== at)).toEqual([]);
+  // Both happened when branches were merged.
+  const title = /^[^-#|\s].*:$/;
+  const glued = lines.filter((line, at) => title.test(line) && lines[at - 1] !== '');
+  const torn = lines.filter((line, at) => line.startsWith('  ') && !/^(- | {2}\S)/.test(lines[at - 1] ?? ''));
+  expect([...glued, ...torn]).toEqual([]);
+});
