@@ -12,9 +12,10 @@ import { aborted, timeLimit } from '../waiting/time-limit.ts';
 import { LeaderAccount } from './account.ts';
 import type { AcmeMetrics } from './acme-metrics.ts';
 import { Advising } from './advising.ts';
+import type { LostEntry } from './host-states.ts';
 import { keyMismatchOf } from './key-mismatch.ts';
 import { Leader } from './leader.ts';
-import { LeaderEntries, type Seen } from './leader-entries.ts';
+import { LeaderEntries } from './leader-entries.ts';
 import { GaveUp, Leadership, type Term } from './leadership.ts';
 import { Ordering } from './ordering.ts';
 import { DnsProofs, HttpProofs, type Proofs } from './proofs.ts';
@@ -30,7 +31,7 @@ export type AcmeParts = {
   /** The hosts that certificates are ordered for, each with its service; undefined: they are not known yet. */
   readonly hosts: () => ReadonlyMap<string, ServiceName> | undefined;
   /** An entry that the registry has lost, and that counts all the same. */
-  readonly held: (key: string) => Seen | undefined;
+  readonly held: (key: string) => LostEntry | undefined;
   /** The keys that private keys are sealed with; undefined: their file cannot be read. */
   readonly sealingKeys: () => SealingKeys | undefined;
   /** The environment of the command that sets DNS records. */

@@ -1,5 +1,4 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
 import { certificateKey } from '../model/acme/keys.ts';
 import { open, type SealingKeys } from '../model/acme/sealing.ts';
 import { parseStoredCertificate } from '../model/acme/stored-certificate.ts';
@@ -23,9 +22,7 @@ export function flawOf(pem: string, host: string, key: KeyObject, now: number): 
   }
   if (!certificate.checkPrivateKey(key)) return 'it has another key than was asked for';
   const names = (certificate.subjectAltName ?? '').split(', ');
-  if (isIP(host) === 0 ? !names.includes(`DNS:${host}`) : certificate.checkIP(host) === undefined) {
-    return `it is not for ${host}`;
-  }
+  if (!names.includes(`DNS:${host}`)) return `it is not for ${host}`;
   return Date.parse(certificate.validTo) <= now ? `it ended at ${certificate.validTo}` : undefined;
 }
 
@@ -37,7 +34,7 @@ export class KnownCertificates {
   >();
 
   /** Undefined: the entry cannot be read, so the host has no certificate. */
-  get(host: string, { value }: Seen, keys: SealingKeys): KnownCertificate | undefined {
+  get(host: string, { value }: Pick<Seen, 'value'>, keys: SealingKeys): KnownCertificate | undefined {
     const known = this.#known.get(host);
     if (known?.value === value && known.keys === keys) return known.read;
     const read = readCertificate(host, value, keys);

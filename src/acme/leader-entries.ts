@@ -64,8 +64,8 @@ export class LeaderEntries {
     return revision;
   }
 
-  /** Writes a value, or removes a key, unless it has changed since this revision. */
-  async replace(key: string, value: string | undefined, since: Revision): Promise<void> {
+  /** Writes a value, or removes a key, unless it has changed since this revision; `since` is undefined for a key that was not there. */
+  async replace(key: string, value: string | undefined, since: Revision | undefined): Promise<void> {
     if (this.get(key)?.revision === since) await this.write({ [key]: value });
   }
 

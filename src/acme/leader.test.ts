@@ -21,7 +21,7 @@ import { acmeMetrics } from './acme-metrics.ts';
 import { FleetBehind } from './fleet-behind.ts';
 import { Leader, type LeaderParts } from './leader.ts';
 import { LeaderEntries } from './leader-entries.ts';
-import { OrderEnded } from './ordering.ts';
+import { OrderEnded } from './order-ended.ts';
 import { AuthorityError } from './protocol/authority-error.ts';
 import { sealKey } from './seal-key.ts';
 
@@ -240,17 +240,21 @@ test('an order that the authority has ended is forgotten, and one that only fail
   expect(await failed('h1.example.com')).toMatchObject({ stage: 'ordered', order: underWay.order, key: underWay.key });
 });
 
-test('a certificate that the registry has lost, and that is held, is not ordered again before its time', async () => {
+test('a certificate that a wiped registry has lost is written back, and not ordered again before its time', async () => {
   const [lost, due] = await Promise.all([
     certificateOf('lost.example.com', new Date(Date.now() + 86_400_000).toISOString()),
     certificateOf('due.example.com', new Date(Date.now() - 1000).toISOString()),
   ]);
+  const held = { kind: 'replaced', reason: 'wiped', at: 0, until: undefined } as const;
   const heldEntries = new Map([
-    [certificateKey('lost.example.com'), { value: formatStoredCertificate(lost), revision: revision(1n) }],
-    [certificateKey('due.example.com'), { value: formatStoredCertificate(due), revision: revision(1n) }],
+    [certificateKey('lost.example.com'), { value: formatStoredCertificate(lost), revision: revision(1n), held }],
+    [certificateKey('due.example.com'), { value: formatStoredCertificate(due), revision: revision(1n), held }],
   ]);
   const hosts = ['lost.example.com', 'due.example.com', 'other.example.com'];
-  const { orders } = await startLeader({ hosts, order: never, held: (key) => heldEntries.get(key) });
+  const { orders, entries } = await startLeader({ hosts, order: never, held: (key) => heldEntries.get(key) });
   await until('the others are ordered', () => orders.length === 2);
   expect([...orders].sort()).toEqual(['due.example.com', 'other.example.com']);
+  // A balancer that joins knows it only from the registry.
+  const back = await until('the registry has it again', () => entries.get(certificateKey('lost.example.com')));
+  expect(back.value).toBe(formatStoredCertificate(lost));
 });

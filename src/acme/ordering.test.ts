@@ -5,8 +5,9 @@ import { orderKey, renewalKey } from '../model/acme/keys.ts';
 import { formatOrderRecord } from '../model/acme/order-record.ts';
 import { parseSealingKeys } from '../model/acme/sealing.ts';
 import { revision } from '../model/revision.ts';
-import { Ordering, type OrderingParts, withHint } from './ordering.ts';
+import { Ordering, type OrderingParts } from './ordering.ts';
 import { AuthorityError } from './protocol/authority-error.ts';
+import { withHint } from './proving.ts';
 import { sealKey } from './seal-key.ts';
 
 const host = 'shop.example.com';

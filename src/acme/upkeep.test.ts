@@ -2,7 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { formatAccount, parseAccount } from '../model/acme/account.ts';
 import { formatChallenge } from '../model/acme/challenge.ts';
-import { accountKey, certificateKey, challengeKey, orderKey, renewalKey } from '../model/acme/keys.ts';
+import {
+  accountKey,
+  certificateKey,
+  challengeKey,
+  hostOfCertificate,
+  orderKey,
+  renewalKey,
+} from '../model/acme/keys.ts';
 import { formatOrderRecord, type OrderRecord } from '../model/acme/order-record.ts';
 import { isSealedWithFirst, open, parseSealingKeys, type SealingKeys } from '../model/acme/sealing.ts';
 import {
@@ -36,6 +43,9 @@ type Fields = {
   readonly due?: Readonly<Record<string, Due>>;
   readonly running?: readonly string[];
   readonly keys?: SealingKeys;
+  /** What the registry has lost, and why it counts. */
+  readonly lost?: Readonly<Record<string, 'replaced' | 'deleted'>>;
+  readonly canOpen?: boolean;
 };
 
 const seen = (value: string): Seen => ({ value, revision: revision(7n) });
@@ -43,6 +53,7 @@ const seen = (value: string): Seen => ({ value, revision: revision(7n) });
 /** The keys that are written or removed, and the values. */
 function upkeep(fields: Fields): ReadonlyMap<string, string | undefined> {
   const { orders = {}, challenges = {}, wishes = [], certificates = {}, account, due = {}, running = [] } = fields;
+  const { lost = {}, canOpen = true } = fields;
   const record = { reason: 'first', stage: 'waiting', authority, failures: 1 } as const;
   const entries = {
     get: (key: string) => (key === accountKey && account !== undefined ? seen(account) : undefined),
@@ -57,7 +68,9 @@ function upkeep(fields: Fields): ReadonlyMap<string, string | undefined> {
       }),
     renewals: () => wishes.map((name) => [name, seen('{}')] as const),
     certificates: () =>
-      Object.entries(certificates).map(([name, { stored }]) => [name, seen(formatStoredCertificate(stored))] as const),
+      Object.entries(certificates)
+        .filter(([name]) => lost[name] === undefined)
+        .map(([name, { stored }]) => [name, seen(formatStoredCertificate(stored))] as const),
   };
   const found = upkeepOf({
     ...{ entries, now, sealingKeys: fields.keys ?? sealingKeys },
@@ -65,7 +78,13 @@ function upkeep(fields: Fields): ReadonlyMap<string, string | undefined> {
     isRunning: (name) => running.includes(name),
     known: (name) => {
       const one = certificates[name];
-      return one && { stored: one.stored, validity: { from: 0, until: one.until }, canOpen: true };
+      return one && { stored: one.stored, validity: { from: 0, until: one.until }, canOpen };
+    },
+    held: (key) => {
+      const name = hostOfCertificate(key) ?? '';
+      const [one, kind] = [certificates[name], lost[name]];
+      if (one === undefined || kind === undefined) return undefined;
+      return { ...seen(formatStoredCertificate(one.stored)), held: { kind, reason: '', at: 0, until: undefined } };
     },
   });
   return new Map(found.map(({ key, value }) => [key, value]));
@@ -139,4 +158,22 @@ test('nothing is sealed again without a rotation', () => {
   expect(upkeep({ certificates: { [host]: { stored: stored(), until: now + 1 } }, due: { [host]: waits } }).size).toBe(
     0,
   );
+});
+
+test.each([
+  ['that a replaced registry has lost is written back', {}, true],
+  ['that people deleted at once is not written back', { lost: { [host]: 'deleted' } }, false],
+  ['that is lost, and cannot be opened, is not written back', { canOpen: false }, false],
+  ['that is lost, and is being ordered, is not written back', { running: [host] }, false],
+  ['that is lost, and is due, is not written back', { due: { [host]: { kind: 'order', reason: 'renewal' } } }, false],
+  ['that is lost, and that no host asks for, is not written back', { due: {} }, false],
+] as const)('a certificate %s', (_, more: Fields, isBack) => {
+  const certificate = stored();
+  const found = upkeep({
+    certificates: { [host]: { stored: certificate, until: now + 1 } },
+    due: { [host]: { kind: 'wait', until: now + 1 } },
+    lost: { [host]: 'replaced' },
+    ...more,
+  });
+  expect(found).toEqual(new Map(isBack ? [[certificateKey(host), formatStoredCertificate(certificate)]] : []));
 });

@@ -6,6 +6,7 @@ import { isSealedWithFirst, open, type SealingKeys } from '../model/acme/sealing
 import { formatStoredCertificate } from '../model/acme/stored-certificate.ts';
 import type { Revision } from '../model/revision.ts';
 import { type Due, type KnownCertificate, waitOf } from './due.ts';
+import type { LostEntry } from './host-states.ts';
 import type { LeaderEntries, Seen } from './leader-entries.ts';
 import { sealKey } from './seal-key.ts';
 
@@ -16,15 +17,19 @@ export type UpkeepView = {
   readonly due: ReadonlyMap<string, Due>;
   /** Whether an order of this host is being carried out. */
   readonly isRunning: (host: string) => boolean;
-  readonly known: (host: string, seen: Seen) => KnownCertificate | undefined;
+  readonly known: (host: string, seen: Pick<Seen, 'value'>) => KnownCertificate | undefined;
+  readonly held: (key: string) => LostEntry | undefined;
   readonly sealingKeys: SealingKeys;
   readonly now: number;
 };
 
-/** A write: a value, or undefined for a removal, of a key that is as it was at `since`. */
-export type Upkeep = { readonly key: string; readonly value: string | undefined; readonly since: Revision };
+/** A write: a value, or undefined for a removal, of a key that is as it was at `since`; undefined: that is not there. */
+export type Upkeep = { readonly key: string; readonly value: string | undefined; readonly since: Revision | undefined };
 
-/** What is left to put in order: answers and orders that nobody needs, certificates that ended, keys that are sealed with a former key. */
+/**
+ * What is left to put in order: answers and orders that nobody needs, certificates that ended or that a wiped registry has lost, keys that are
+ * sealed with a former key.
+ */
 export function upkeepOf(view: UpkeepView): readonly Upkeep[] {
   const removals = [
     ...uselessOrders(view),
@@ -32,7 +37,7 @@ export function upkeepOf(view: UpkeepView): readonly Upkeep[] {
     ...uselessWishes(view),
     ...endedCertificates(view),
   ];
-  return [...removals, ...sealedAgain(view)];
+  return [...removals, ...lostCertificates(view), ...sealedAgain(view)];
 }
 
 /** Orders of hosts that need no certificate any more, or have one meanwhile. */
@@ -67,6 +72,21 @@ function endedCertificates({ entries, due, known, now }: UpkeepView): readonly U
     return certificate?.stored.authority !== undefined && certificate.validity.until <= now
       ? [removal(certificateKey(host), seen.revision)]
       : [];
+  });
+}
+
+/**
+ * Certificates that HAProxy serves, and that a replaced registry does not have: a balancer that joins knows them only from there. What people
+ * deleted at once stays deleted.
+ */
+function lostCertificates({ entries, due, isRunning, known, held }: UpkeepView): readonly Upkeep[] {
+  return [...due].flatMap(([host, { kind }]) => {
+    const key = certificateKey(host);
+    if (kind !== 'wait' || isRunning(host) || entries.get(key) !== undefined) return [];
+    const lost = held(key);
+    if (lost?.held?.kind !== 'replaced') return [];
+    // Nothing comes back that nobody can use.
+    return known(host, lost)?.canOpen === true ? [{ key, value: lost.value, since: undefined }] : [];
   });
 }
 

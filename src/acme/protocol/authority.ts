@@ -90,12 +90,11 @@ export class Authority {
   /** `replaces`: the id of the certificate that this order renews. */
   async newOrder(
     host: string,
-    isAddress: boolean,
     replaces: string | undefined,
     signer: Signer,
   ): Promise<Order & { readonly url: string }> {
     const { newOrder, renewalInfo } = await this.#resources();
-    const wish = { identifiers: [{ type: isAddress ? 'ip' : 'dns', value: host }] };
+    const wish = { identifiers: [{ type: 'dns', value: host }] };
     const renewing = replaces === undefined || renewalInfo === undefined ? undefined : { ...wish, replaces };
     const answer =
       renewing === undefined

@@ -1,5 +1,4 @@
 import { createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { isIP } from 'node:net';
 import { element, objectId, sequence } from './der.ts';
 
 const extensionRequest = '2a864886f70d01090e'; // 1.2.840.113549.1.9.14
@@ -13,7 +12,8 @@ const nothing = element(0x05);
  * subject, which has room for 64 characters.
  */
 export function certificateRequest(host: string, key: KeyObject): Buffer {
-  const names = sequence(nameOf(host));
+  // A dNSName (RFC 5280, section 4.2.1.6).
+  const names = sequence(element(0x82, Buffer.from(host, 'latin1')));
   const extension = sequence(objectId(subjectAltName), element(0x04, names));
   const attribute = sequence(objectId(extensionRequest), element(0x31, sequence(extension)));
   const publicKey = createPublicKey(key).export({ type: 'spki', format: 'der' });
@@ -23,19 +23,4 @@ export function certificateRequest(host: string, key: KeyObject): Buffer {
   const algorithm = isRsa ? sequence(objectId(sha256WithRsa), nothing) : sequence(objectId(ecdsaWithSha256));
   const signature = sign('sha256', body, key);
   return sequence(body, algorithm, element(0x03, Buffer.from([0]), signature));
-}
-
-/** A GeneralName (RFC 5280, section 4.2.1.6). */
-function nameOf(host: string): Buffer {
-  const version = isIP(host);
-  if (version === 0) return element(0x82, Buffer.from(host, 'latin1'));
-  return element(0x87, version === 4 ? Buffer.from(host.split('.').map(Number)) : bytesOfIpv6(host));
-}
-
-function bytesOfIpv6(address: string): Buffer {
-  const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
-  const groups = (text: string) => text.split(':').filter(Boolean);
-  const [before, after] = [groups(head), groups(tail ?? '')];
-  const all = [...before, ...Array<string>(8 - before.length - after.length).fill('0'), ...after];
-  return Buffer.from(all.map((group) => group.padStart(4, '0')).join(''), 'hex');
 }
