@@ -4,7 +4,7 @@ export type AcmeMetrics = ReturnType<typeof acmeMetrics>;
 
 export const acmeMetrics = (make: MakeMetric) => ({
   leader: make.gauge('acme_leader', 'Whether this balancer orders certificates for the fleet (1) or stands by (0).'),
-  hosts: make.gauge('acme_hosts', 'Hosts that certificates are ordered for; 0 without --acme.'),
+  hosts: make.gauge('acme_hosts', 'Hosts that certificates are ordered for, or would be by a balancer with --acme.'),
   orders: make.counter(
     'acme_orders_total',
     'Attempts of orders of certificates that this balancer ended, by result (issued, failed).',
@@ -12,7 +12,7 @@ export const acmeMetrics = (make: MakeMetric) => ({
   ),
   failing: make.gauge(
     'acme_hosts_failing',
-    'Hosts whose last attempt to get a certificate failed. Only the leader counts them; 0 elsewhere.',
+    'Hosts whose last attempt to get a certificate failed, or whose private key the leader cannot open. Only the leader counts them; 0 elsewhere.',
   ),
   waiting: make.gauge(
     'acme_hosts_without_certificate',

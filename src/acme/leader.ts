@@ -129,7 +129,7 @@ export class Leader {
         advising.follow(host, state.certificate, seen.revision);
     }
     advising.keepOnly(wanted);
-    this.#measure(wanted);
+    this.#measure(wanted, due);
     const view = {
       ...{ entries, due, sealingKeys, now: time },
       isRunning: (host: string) => this.#isRunning(host),
@@ -198,12 +198,13 @@ export class Leader {
     this.#parts.logger.error({ event: 'certificate-unopened', host, reason }, `${host} is not renewed: ${reason}`);
   }
 
-  #measure(wanted: ReadonlyMap<string, ServiceName>): void {
+  #measure(wanted: ReadonlyMap<string, ServiceName>, due: ReadonlyMap<string, Due>): void {
     const { metrics } = this.#parts;
     let [failing, without] = [0, 0];
     for (const host of wanted.keys()) {
       const { certificate, record } = this.#states.of(host);
-      if ((record?.failures ?? 0) > 0 || record?.error !== undefined) failing += 1;
+      const isStuck = due.get(host)?.kind === 'stuck';
+      if (isStuck || (record?.failures ?? 0) > 0 || record?.error !== undefined) failing += 1;
       if (certificate === undefined) without += 1;
     }
     metrics.failing.set(failing);

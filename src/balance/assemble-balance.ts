@@ -9,6 +9,7 @@ import { joinFleet } from './acknowledge/fleet-member.ts';
 import { addressesOf } from './addresses/addresses-of.ts';
 import type { BalanceParts } from './balance-parts.ts';
 import { baseSettingsOf } from './base-settings.ts';
+import { CertificateDemand } from './certificate-demand.ts';
 import { CertificateOrders } from './certificate-orders.ts';
 import { FleetLimits } from './fleet-limits/fleet-limits.ts';
 import { HeldEntries } from './guard/held-entries.ts';
@@ -111,6 +112,11 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       read: () => wired.files.config.readRates(),
       write: (text) => wired.files.writeRates(text),
     });
+  const certificateDemand = new CertificateDemand({
+    rules: settings.acme,
+    routes: () => balancer.status().desired.routeTable,
+    certificates: () => wired.certificates,
+  });
   const certificateOrders =
     fleet &&
     settings.acme &&
@@ -121,8 +127,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       random: Math.random,
       held: (key) => heldEntries.holder.held.get(key),
       sealingKeys: () => sealing.keys,
-      routes: () => balancer.status().desired.routeTable,
-      folder: () => wired.certificates?.folder,
+      hosts: () => certificateDemand.ordered,
     });
   const { ejecting, files, openFiles, quarantining, locating } = wired;
   const planner = new Planner({
@@ -171,7 +176,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     ...{ baseSettings, metrics, registryStatus, heldEntries, haproxyVersion, fileKeeper, acknowledging, onRelease },
     fleetLimits,
     planner,
-    ...{ sealing, stored, certificateOrders },
+    ...{ sealing, stored, certificateDemand, certificateOrders },
   };
 }
 

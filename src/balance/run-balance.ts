@@ -1,10 +1,9 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
+import { refusedHosts } from '../fleet/certificate-refusals.ts';
 import { Fault } from '../model/fault.ts';
-import type { AskingHosts } from '../operate/certificate-list.ts';
 import { catalogKeys } from '../registry/registry.ts';
 import { followReleases } from '../registry/releases.ts';
-import { certificateHosts } from '../render/certificate-hosts.ts';
 import { watchTemplates } from '../render/load-templates.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import { isSafeText } from '../template/safe-text.ts';
@@ -24,6 +23,7 @@ import { keepStatus } from './service-status.ts';
 import { ErrorPages, namesPage } from './state/error-pages.ts';
 import { lockFolder } from './state/folder-lock.ts';
 import { type BalancePaths, pathsOf } from './state/paths.ts';
+import { refusedCertificates } from './tls/certificates.ts';
 
 /** How long a service manager waits for the registry, in ms. Whatever it starts after pointsman is not to wait for etcd. */
 const startedAfterMs = 20_000;
@@ -59,7 +59,11 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
     registry: fleet,
     secretProblem: (file) => assembled.secrets.problemOf(file),
     certificateProblem: (service) => assembled.clientCertificates.problemOf(service),
-    askingHosts: () => askingHosts(settings, assembled),
+    id: settings.id,
+    ownCertificates: () => ({
+      asking: assembled.certificateDemand.asking(),
+      refused: refusedHosts(settings.id, refusedCertificates(assembled.stored, assembled.certificates)),
+    }),
     fleetLimit: () => {
       const status = assembled.fleetLimits?.status();
       return status && describeFleetLimit(status);
@@ -159,14 +163,6 @@ async function serve(
   await endWatch?.();
 }
 
-/** The hosts that ask for certificates, and the certificates of the folder; undefined without --acme. */
-function askingHosts({ acme }: BalanceSettings, { balancer, certificates }: Assembled): AskingHosts | undefined {
-  const table = balancer.status().desired.routeTable;
-  if (acme === undefined || table === undefined) return undefined;
-  const folder = (certificates?.status() ?? []).filter(({ source }) => source === 'folder');
-  return { hosts: certificateHosts(table, acme, (host) => certificates?.folder.folderServes(host) ?? false), folder };
-}
-
 async function endBalance(
   settings: BalanceSettings,
   assembled: Assembled,
@@ -222,7 +218,7 @@ function measuredHealth(
     files: fileKeeper?.status() ?? [],
   });
   measureFiles(metrics, foreign, health.files);
-  metrics.acme.hosts.set(assembled.certificateOrders?.hosts ?? 0);
+  metrics.acme.hosts.set(assembled.certificateDemand.size);
   metrics.registry.registryStale.set(registry.staleMs / 1000);
   metrics.health.ready.set(health.ready ? 1 : 0);
   metrics.health.leaving.set(health.leaving === undefined ? 0 : 1);

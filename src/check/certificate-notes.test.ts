@@ -61,3 +61,12 @@ test('check leaves out hosts for which the folder has a certificate', async () =
     'certificates would be ordered for b.example.com',
   ]);
 });
+
+test('check says which hosts ask in vain where no balancer orders', async () => {
+  const hosts = [asking('a.example.com', 'no-acme'), asking('b.example.com', 'no-acme'), asking('x.*', 'no-name')];
+  const { acme: _, ...without } = of();
+  expect(await certificateNotes({ ...without, acme: undefined }, hosts, known)).toEqual([
+    'no certificate would be ordered for a.example.com, b.example.com: --acme is not set',
+  ]);
+  expect(await certificateNotes({ ...without, acme: undefined }, [], known)).toEqual([]);
+});

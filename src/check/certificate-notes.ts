@@ -23,9 +23,13 @@ export async function certificateNotes(
   asking: readonly CertificateHost[],
   lookup: LookupHost | undefined,
 ): Promise<readonly string[]> {
-  if (acme === undefined || asking.length === 0) return [];
+  if (asking.length === 0) return [];
   const folder = https?.certificates === undefined ? [] : await namesIn(https.certificates);
   const hosts = asking.map(({ host, obstacle }) => ({ host, obstacle: isFor(folder, host) ? 'in-folder' : obstacle }));
+  const without = hosts.filter(({ obstacle }) => obstacle === 'no-acme').map(({ host }) => host);
+  if (acme === undefined) {
+    return without.length === 0 ? [] : [`no certificate would be ordered for ${listed(without)}: --acme is not set`];
+  }
   const ordered = hosts.filter(({ obstacle }) => obstacle === undefined).map(({ host }) => host);
   const notes = hosts.flatMap(({ host, obstacle }) =>
     obstacle === undefined || obstacle === 'in-folder'

@@ -80,10 +80,9 @@ export async function trySample({
     const catalog = sampleCatalog(entries);
     const { rendered, problems, conflicts = [] } = renderAll(templates, baseSettings, nothingRendered, catalog);
     const notes = entryNotes(catalog, conflicts, haproxy?.version);
-    const { acme } = settings;
     const table = rendered.routeTable;
     // The folder of certificates may be on another machine.
-    const certificateHosts = acme === undefined || table === undefined ? [] : hostsOf(table, acme, () => false);
+    const certificateHosts = table === undefined ? [] : hostsOf(table, settings.acme, () => false);
     const places = new Map(entries.map(({ key, place }) => [key, place]));
     const declaredAt = (key: string): Place | undefined => places.get(key);
     const unrendered = problems.map(({ service, instance, reason }) => {

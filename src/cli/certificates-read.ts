@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { certificateRefusals, mergeRefusals } from '../fleet/certificate-refusals.ts';
 import { leaderKey } from '../model/acme/keys.ts';
 import { describe } from '../model/fault.ts';
 import { type AskingHosts, type ListedCertificate, listCertificates } from '../operate/certificate-list.ts';
@@ -14,7 +15,9 @@ export type Certificates = {
   readonly unasked: string | undefined;
 };
 
+/** What `/certificates` says. An older balancer has no `refused`, and says nothing where it has no `--acme`. */
 const answer = v.object({
+  refused: v.optional(v.array(v.object({ balancer: v.string(), host: v.string(), reason: v.string() }))),
   asking: v.optional(
     v.object({
       hosts: v.array(v.object({ host: v.string(), service: v.string(), obstacle: v.optional(v.string()) })),
@@ -23,33 +26,46 @@ const answer = v.object({
   ),
 });
 
-/** Asks the balancers which hosts ask for certificates. `entries` are at least those that the list is made of. */
+type Answer = v.InferOutput<typeof answer>;
+
+/** Asks the balancers which hosts ask for certificates. `entries` are at least those that the list is made of, and `balancers/`. */
 export async function readCertificates(
   entries: readonly Entry[],
   balancers: readonly KnownBalancer[],
   now: number,
 ): Promise<Certificates> {
   const answers = await Promise.all(balancers.map(ask));
-  const said = answers.flatMap((one) => (typeof one === 'string' || one === undefined ? [] : [one]));
-  const asking: AskingHosts | undefined =
-    said.length === 0
-      ? undefined
-      : {
-          hosts: [...new Map(said.flatMap(({ hosts }) => hosts).map((one) => [one.host, one])).values()],
-          folder: [...new Map(said.flatMap(({ folder }) => folder).map((one) => [one.name, one])).values()],
-        };
+  const said = answers.flatMap((one) => (typeof one === 'string' ? [] : [one]));
+  const asked = said.flatMap(({ asking }) => asking ?? []);
+  const hasLeader = entries.some(({ key }) => key === leaderKey);
+  const asking = asked.length === 0 ? undefined : together(asked, hasLeader);
+  const known = said.flatMap(({ id, refused }) => (refused === undefined ? [] : [[id, refused] as const]));
+  const refusals = mergeRefusals(certificateRefusals(entries), new Map(known));
   return {
-    list: listCertificates(entries, asking, now),
-    hasLeader: entries.some(({ key }) => key === leaderKey),
+    list: listCertificates(entries, asking, now, refusals),
+    hasLeader,
     unasked: asking === undefined ? whyUnasked(balancers, answers) : undefined,
   };
 }
 
-/** What a balancer says; undefined: it orders no certificates; a text: why it was not asked. */
-async function ask({ id, admin }: KnownBalancer): Promise<AskingHosts | string | undefined> {
+/** What several balancers say. One without `--acme` does not know whether another one, which cannot be asked from here, orders. */
+function together(said: readonly AskingHosts[], hasLeader: boolean): AskingHosts {
+  const hosts = new Map<string, AskingHosts['hosts'][number]>();
+  for (const one of said.flatMap((asking) => asking.hosts)) {
+    const known = hosts.get(one.host);
+    if (known === undefined || known.obstacle === 'no-acme') hosts.set(one.host, one);
+  }
+  const ordered = [...hosts.values()].map((one) =>
+    hasLeader && one.obstacle === 'no-acme' ? { ...one, obstacle: undefined } : one,
+  );
+  return { hosts: ordered, folder: [...new Map(said.flatMap(({ folder }) => folder).map((one) => [one.name, one])).values()] };
+}
+
+/** What a balancer says; a text: why it was not asked. */
+async function ask({ id, admin }: KnownBalancer): Promise<(Answer & { readonly id: string }) | string> {
   if ('reason' in admin) return `${id}: ${admin.reason}`;
   try {
-    return v.parse(answer, await askAdmin(admin.at, '/certificates')).asking;
+    return { ...v.parse(answer, await askAdmin(admin.at, '/certificates')), id };
   } catch (error) {
     return `${id}: its admin port ${admin.at} does not say which hosts ask for certificates: ${describe(error)}`;
   }

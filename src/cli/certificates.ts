@@ -73,7 +73,7 @@ function formatCertificates({ list, hasLeader, unasked }: Certificates, now: num
   ].map((note) => `${colors.yellow('note')}: ${note}\n`);
   if (list.length === 0) return ['no certificates, and no host that asks for one\n', ...notes].join('');
   const paintOf = {
-    ...{ valid: colors.green, expired: colors.red, failing: colors.red, unreadable: colors.red },
+    ...{ valid: colors.green, expired: colors.red, failing: colors.red, unreadable: colors.red, refused: colors.red },
     ...{ ordering: colors.yellow, waiting: colors.yellow, 'not-ordered': colors.yellow },
   };
   const rows = list.map((one) => [
@@ -101,7 +101,7 @@ function sourceOf({ source, authority }: ListedCertificate): string {
 /** When the leader does something for the host next. */
 function nextOf({ state, nextTry, renewAt }: ListedCertificate, now: number): string {
   if (state.kind === 'ordering') return 'now';
-  const next = state.kind === 'failing' ? nextTry : state.kind === 'valid' ? renewAt : undefined;
+  const next = state.kind === 'failing' ? nextTry : state.kind === 'valid' || state.kind === 'refused' ? renewAt : undefined;
   if (next === undefined) return state.kind === 'waiting' || state.kind === 'failing' ? 'now' : '-';
   const left = Date.parse(next) - now;
   return left <= 0 ? 'now' : `in ${formatDuration(left)}`;

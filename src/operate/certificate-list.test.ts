@@ -144,3 +144,36 @@ test('a certificate of a folder goes before one of the registry', () => {
     [host, 'folder', '2027-06-01T00:00:00.000Z'],
   ]);
 });
+
+test('a certificate that balancers do not serve is not called valid', () => {
+  const refusals = [
+    { balancer: 'lb-1', host, reason: 'its private key cannot be opened' },
+    { balancer: 'lb-2', host, reason: 'this balancer serves no HTTPS' },
+    { balancer: 'lb-3', host, reason: 'its private key cannot be opened' },
+    { balancer: 'lb-3', host: 'gone.example.com', reason: 'HAProxy does not have it yet' },
+  ];
+  const refused = one([stored(host)], undefined, now, refusals);
+  expect(refused.state).toMatchObject({ kind: 'refused', by: [{ balancer: 'lb-1' }, {}, {}] });
+  expect(describeCertificateState(refused)).toBe(
+    'refused by lb-1, lb-3: its private key cannot be opened; by lb-2: this balancer serves no HTTPS',
+  );
+  // Each balancer's own status says it.
+  expect(certificateTroubles([refused], now)).toEqual([]);
+  expect(certificateTroubles([refused], Date.parse('2027-02-27T07:43:02Z'))).toHaveLength(1);
+});
+
+test('hosts that ask where no balancer orders are one line', () => {
+  const hosts = ['a', 'b', 'c', 'd', 'e'].map((name) => `${name}.example.com`);
+  const list = listCertificates(
+    [],
+    asking(...hosts.map((name) => ({ host: name, service: 'shop', obstacle: 'no-acme' }))),
+    now,
+  );
+  expect(certificateTroubles(list, now)).toEqual([
+    {
+      kind: 'note',
+      says: 'a.example.com, b.example.com, c.example.com and 2 more get no certificate: no balancer runs with --acme',
+    },
+  ]);
+  expect(list.map(describeCertificateState)[0]).toBe('not ordered: no balancer runs with --acme');
+});

@@ -25,9 +25,14 @@ type FolderCertificate = {
 /** What balancers say: the hosts that ask for certificates, and the certificates of their folders. */
 export type AskingHosts = { readonly hosts: readonly AskingHost[]; readonly folder: readonly FolderCertificate[] };
 
+/** A certificate of the registry that a balancer does not serve. */
+type RefusedCertificate = { readonly balancer: string; readonly host: string; readonly reason: string };
+
 export type CertificateState =
-  /** HAProxy has one, and there is nothing to do before `renewAt`. */
+  /** Every balancer serves it, as far as is known, and there is nothing to do before `renewAt`. */
   | { readonly kind: 'valid' }
+  /** It is valid, and these balancers do not serve it. */
+  | { readonly kind: 'refused'; readonly by: readonly Omit<RefusedCertificate, 'host'>[] }
   /** It has ended, and no other one is there. */
   | { readonly kind: 'expired' }
   /** An order is under way. */
@@ -66,16 +71,18 @@ type Found = {
   asked?: boolean;
   asking?: AskingHost;
   folder?: FolderCertificate;
+  refusedBy?: Omit<RefusedCertificate, 'host'>[];
 };
 
 /**
  * The certificates of all hosts, by host: those of the registry, those of folders, and those that are not there yet. `asking` is undefined
- * where no balancer could be asked.
+ * where no balancer could be asked. `refusals`: the certificates of the registry that balancers do not serve.
  */
 export function listCertificates(
   entries: Iterable<Pick<Entry, 'key' | 'value'>>,
   asking: AskingHosts | undefined,
   now: number,
+  refusals: readonly RefusedCertificate[] = [],
 ): readonly ListedCertificate[] {
   const found = new Map<string, Found>();
   const at = (host: string): Found => {
@@ -90,6 +97,10 @@ export function listCertificates(
     else if (renewal !== undefined) at(renewal).asked = true;
   }
   for (const one of asking?.hosts ?? []) at(one.host).asking = one;
+  for (const { host, ...refusal } of refusals) {
+    const one = found.get(host);
+    if (one?.stored !== undefined) one.refusedBy = [...(one.refusedBy ?? []), refusal];
+  }
   const folder = asking?.folder ?? [];
   for (const name of folder.flatMap(({ names }) => names)) at(name);
   for (const [host, one] of found) {
@@ -99,7 +110,8 @@ export function listCertificates(
   return [...found].map(([host, one]) => listed(host, one, now)).sort((a, b) => (a.host < b.host ? -1 : 1));
 }
 
-function listed(host: string, { stored, order, asked = false, asking, folder }: Found, now: number): ListedCertificate {
+function listed(host: string, one: Found, now: number): ListedCertificate {
+  const { stored, order, asked = false, asking, folder, refusedBy = [] } = one;
   const certificate = stored?.ok ? stored.value : undefined;
   const record = order?.ok ? order.value : undefined;
   const validUntil = folder?.notAfter ?? (certificate && endOf(certificate));
@@ -117,7 +129,7 @@ function listed(host: string, { stored, order, asked = false, asking, folder }: 
     state:
       bad?.ok === false && folder === undefined
         ? { kind: 'unreadable', reason: bad.reason }
-        : stateOf({ record, asking, folder, validUntil, has: certificate !== undefined }, now),
+        : stateOf({ record, asking, folder, validUntil, refusedBy, has: certificate !== undefined }, now),
   };
 }
 
@@ -127,12 +139,14 @@ function stateOf(
     asking,
     folder,
     validUntil,
+    refusedBy,
     has,
   }: {
     readonly record: OrderRecord | undefined;
     readonly asking: AskingHost | undefined;
     readonly folder: FolderCertificate | undefined;
     readonly validUntil: string | undefined;
+    readonly refusedBy: NonNullable<Found['refusedBy']>;
     readonly has: boolean;
   },
   now: number,
@@ -145,7 +159,8 @@ function stateOf(
   }
   if (record !== undefined && record.stage !== 'waiting') return { kind: 'ordering', stage: record.stage };
   if (isOver) return { kind: 'expired' };
-  if (has) return validUntil === undefined ? { kind: 'unreadable', reason: 'it is no certificate' } : { kind: 'valid' };
+  if (has && validUntil === undefined) return { kind: 'unreadable', reason: 'it is no certificate' };
+  if (has) return refusedBy.length > 0 ? { kind: 'refused', by: refusedBy } : { kind: 'valid' };
   return asking?.obstacle === undefined ? { kind: 'waiting' } : { kind: 'not-ordered', why: asking.obstacle };
 }
 

@@ -3,6 +3,7 @@ import type { CertificateState, ListedCertificate } from './certificate-list.ts'
 
 /** Why no certificate is ordered for a host, by the balancer's word for it. */
 const obstacles: Readonly<Record<string, string>> = {
+  'no-acme': 'no balancer runs with --acme',
   'not-decided': 'another service has the shortest path of this host, and does not ask for a certificate',
   'in-folder': 'a certificate of --certificates is for it',
   'not-allowed': '--acme-allow does not name it',
@@ -24,6 +25,8 @@ function textOf(state: CertificateState): string {
     case 'valid':
     case 'expired':
       return state.kind;
+    case 'refused':
+      return describeRefusals(state.by);
     case 'waiting':
       return 'not ordered yet';
     case 'ordering':
@@ -37,6 +40,13 @@ function textOf(state: CertificateState): string {
   }
 }
 
+/** `refused by lb-1, lb-2: its private key cannot be opened; by lb-3: …`. */
+function describeRefusals(by: Extract<CertificateState, { kind: 'refused' }>['by']): string {
+  const reasons = new Map<string, string[]>();
+  for (const { balancer, reason } of by) reasons.set(reason, [...(reasons.get(reason) ?? []), balancer]);
+  return `refused ${[...reasons].map(([reason, who]) => `by ${who.join(', ')}: ${reason}`).join('; ')}`;
+}
+
 function failedTimes(failures: number): string {
   if (failures === 0) return 'failed';
   return failures === 1 ? 'failed once' : `failed ${failures} times`;
@@ -46,7 +56,20 @@ function failedTimes(failures: number): string {
 export type CertificateTrouble = { readonly kind: 'bad' | 'note'; readonly says: string };
 
 export function certificateTroubles(list: readonly ListedCertificate[], now: number): readonly CertificateTrouble[] {
-  return list.flatMap((listed) => troubleOf(listed, now) ?? []);
+  return [...withoutAcme(list), ...list.flatMap((listed) => troubleOf(listed, now) ?? [])];
+}
+
+/** The obstacle of a fleet, and not of one host. */
+const nobody = 'no-acme';
+const mostNamed = 3;
+
+/** One line for all hosts: what is missing is the same. */
+function withoutAcme(list: readonly ListedCertificate[]): readonly CertificateTrouble[] {
+  const hosts = list.filter(({ state }) => state.kind === 'not-ordered' && state.why === nobody).map(({ host }) => host);
+  if (hosts.length === 0) return [];
+  const more = hosts.length > mostNamed ? ` and ${hosts.length - mostNamed} more` : '';
+  const named = `${hosts.slice(0, mostNamed).join(', ')}${more} ${hosts.length === 1 ? 'gets' : 'get'} no certificate`;
+  return [{ kind: 'note', says: `${named}: ${describeObstacle(nobody)}` }];
 }
 
 function troubleOf(listed: ListedCertificate, now: number) {
@@ -58,7 +81,7 @@ function troubleOf(listed: ListedCertificate, now: number) {
       // The list of what HAProxy serves says it of those in the folder.
       return source === 'folder' ? undefined : ({ kind: 'bad', says: `the certificate of ${host} has ended` } as const);
     case 'not-ordered':
-      if (state.why === 'in-folder') return undefined;
+      if (state.why === 'in-folder' || state.why === nobody) return undefined;
       return { kind: 'note', says: `${host} gets no certificate: ${describeObstacle(state.why)}` } as const;
     case 'failing': {
       const leftMs = validUntil === undefined ? undefined : Date.parse(validUntil) - now;
@@ -68,6 +91,8 @@ function troubleOf(listed: ListedCertificate, now: number) {
       const says = `${host} ${servedFor(leftMs)}: ${state.error} (${times})`;
       return { kind: isNearEnd(listed, now) ? 'bad' : 'note', says } as const;
     }
+    // The status of each balancer has a line for what it refuses.
+    case 'refused':
     case 'valid':
     case 'ordering': {
       if (!isNearEnd(listed, now) || validUntil === undefined) return undefined;

@@ -118,7 +118,7 @@ test('what cannot be ordered has its reason', () => {
   const addresses = { 'services/shop': { hosts: ['192.0.2.1', '2001:db8::1'], https: auto } };
   expect(hostsOf(addresses)).toEqual({ '192.0.2.1': 'is-address', '2001:db8::1': 'is-address' });
   expect(hostsOf(entries, { challenge: 'dns-01' })).toMatchObject({ '*.example.com': 'shop' });
-  expect(hostsForCertificates(tableOf(entries), rules, () => false)).toEqual(
+  expect(hostsForCertificates(certificateHosts(tableOf(entries), rules, () => false))).toEqual(
     new Map([
       ['a.example.com', 'shop'],
       ['b.example.org', 'shop'],
@@ -139,4 +139,15 @@ test('a redirect waits for the names that the service may have and no certificat
     hostsWithoutCertificate(service, { certified }),
   ]);
   expect(Object.fromEntries(waiting)).toEqual({ shop: ['b.example.org', '*.example.net'], serving: [] });
+});
+
+test('without --acme, the hosts that ask say so', () => {
+  const entries = { 'services/shop': { hosts: ['shop.example.com', '*.example.com', 'x.*'], https: auto } };
+  const found = certificateHosts(tableOf(entries), undefined, (host) => host === '*.example.com');
+  expect(found.map(({ host, obstacle }) => [host, obstacle])).toEqual([
+    ['*.example.com', 'in-folder'],
+    ['shop.example.com', 'no-acme'],
+    ['x.*', 'no-name'],
+  ]);
+  expect(hostsForCertificates(found).size).toBe(0);
 });

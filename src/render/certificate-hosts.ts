@@ -27,6 +27,8 @@ export type CertificateHost = {
 };
 
 export type CertificateObstacle =
+  /** This balancer has no `--acme`. */
+  | 'no-acme'
   /** Another service has the shortest path of this host, and does not ask. */
   | 'not-decided'
   /** A certificate of the folder has this name. */
@@ -43,11 +45,11 @@ export type CertificateObstacle =
 /**
  * The hosts that ask for certificates, by name. A service counts for a host only if it has the route there: one that another service has, or
  * that its claim does not allow, asks for nothing. The service with the shortest path decides for the host: a path below it is no right to a
- * certificate that serves the whole host.
+ * certificate that serves the whole host. Without rules, nothing is ordered.
  */
 export function certificateHosts(
   table: Pick<RouteTable, 'claims' | 'services'>,
-  rules: CertificateRules,
+  rules: CertificateRules | undefined,
   folderServes: (host: string) => boolean,
 ): readonly CertificateHost[] {
   const deciding = new Map<string, RouteClaim>();
@@ -56,7 +58,7 @@ export function certificateHosts(
     if (owner === undefined || isNameOnPort(owner.host)) continue;
     keepFirst(deciding, owner);
     const declared = table.services.get(owner.service)?.policy.https.certificate === 'auto';
-    if (declared || (rules.hosts === 'all' && isExact(owner.host))) keepFirst(asking, owner);
+    if (declared || (rules?.hosts === 'all' && isExact(owner.host))) keepFirst(asking, owner);
   }
   return [...asking.values()]
     .map(({ host, service }) => {
@@ -66,11 +68,9 @@ export function certificateHosts(
     .sort((a, b) => (a.host < b.host ? -1 : 1));
 }
 
-/** The hosts that certificates are ordered for, each with its service. */
-export function hostsForCertificates(...of: Parameters<typeof certificateHosts>): ReadonlyMap<string, ServiceName> {
-  const wanted = certificateHosts(...of).filter(({ obstacle }) => obstacle === undefined);
-  return new Map(wanted.map(({ host, service }) => [host, service]));
-}
+/** Those that certificates are ordered for, each with its service. */
+export const hostsForCertificates = (hosts: readonly CertificateHost[]): ReadonlyMap<string, ServiceName> =>
+  new Map(hosts.flatMap(({ host, service, obstacle }) => (obstacle === undefined ? [[host, service]] : [])));
 
 /** The hosts of a service whose redirect to HTTPS waits, because no certificate that HAProxy serves has their name. */
 export function hostsWithoutCertificate(
@@ -95,12 +95,14 @@ const isBefore = (one: RouteClaim, other: RouteClaim): boolean =>
 
 function obstacleOf(
   host: string,
-  { allow, challenge }: CertificateRules,
+  rules: CertificateRules | undefined,
   folderServes: (host: string) => boolean,
 ): CertificateObstacle | undefined {
   if (rankOf(host) > 1) return 'no-name';
   if (isIP(host) !== 0) return 'is-address';
   if (folderServes(host)) return 'in-folder';
+  if (rules === undefined) return 'no-acme';
+  const { allow, challenge } = rules;
   if (allow.length > 0 && !patternsOver(host).some((pattern) => allow.includes(pattern as HostPattern)))
     return 'not-allowed';
   return isExact(host) || challenge === 'dns-01' ? undefined : 'needs-dns-01';

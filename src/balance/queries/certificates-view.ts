@@ -1,34 +1,43 @@
+import { type CertificateRefusal, certificateRefusals, mergeRefusals } from '../../fleet/certificate-refusals.ts';
 import { describe } from '../../model/fault.ts';
 import { type AskingHosts, type ListedCertificate, listCertificates } from '../../operate/certificate-list.ts';
 import type { Entry, Registry } from '../../registry/registry.ts';
 import { timeLimit } from '../../waiting/time-limit.ts';
 
-/** The certificates of all hosts. */
-export type CertificatesView = {
-  /** What this balancer itself knows; undefined: it orders no certificates. */
+/** What a balancer itself knows about certificates. */
+export type OwnCertificates = {
+  /** Undefined: it has no `--acme`, and no host asks. */
   readonly asking: AskingHosts | undefined;
+  /** What it does not serve of the registry. */
+  readonly refused: readonly CertificateRefusal[];
+};
+
+/** The certificates of all hosts. */
+export type CertificatesView = OwnCertificates & {
   readonly list: readonly ListedCertificate[];
   /** Why the registry could not be read: the list then has only what this balancer itself knows. */
   readonly unread: string | undefined;
 };
 
 const readMs = 1500;
+const areas = ['certificates/', 'acme/orders/', 'acme/renewals/', 'balancers/'];
 
-/** The list as the registry and this balancer know it. Reads nothing where no certificates are ordered. */
+/** The list as the registry and this balancer, `id`, know it. Reads nothing where no certificates are ordered. */
 export async function readCertificates(
   registry: Pick<Registry, 'read'> | undefined,
-  asking: AskingHosts | undefined,
+  id: string,
+  own: OwnCertificates,
   wall: number,
 ): Promise<CertificatesView> {
-  if (registry === undefined || asking === undefined) {
-    return { asking, list: listCertificates([], asking, wall), unread: undefined };
-  }
-  const list = (entries: readonly Entry[]) => listCertificates(entries, asking, wall);
+  const list = (entries: readonly Entry[]) => {
+    const refusals = mergeRefusals(certificateRefusals(entries), new Map([[id, own.refused]]));
+    return listCertificates(entries, own.asking, wall, refusals);
+  };
+  if (registry === undefined || own.asking === undefined) return { ...own, list: list([]), unread: undefined };
   try {
-    const areas = ['certificates/', 'acme/orders/', 'acme/renewals/'];
     const read = await Promise.all(areas.map((area) => registry.read(area, timeLimit(readMs))));
-    return { asking, list: list(read.flatMap(({ entries }) => entries)), unread: undefined };
+    return { ...own, list: list(read.flatMap(({ entries }) => entries)), unread: undefined };
   } catch (error) {
-    return { asking, list: list([]), unread: describe(error) };
+    return { ...own, list: list([]), unread: describe(error) };
   }
 }

@@ -15,7 +15,6 @@ import { byWhom, effectName, type Override } from '../../model/override.ts';
 import { type Auth, secretFileOf } from '../../model/policy/auth.ts';
 import { type Canary, describeCanary } from '../../model/policy/canary.ts';
 import { isChallengeTarget, isChoiceOnly, isRouteKey, serviceOfTarget } from '../../model/route-target.ts';
-import type { AskingHosts } from '../../operate/certificate-list.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { hostsWithoutCertificate } from '../../render/certificate-hosts.ts';
 import { describePace } from '../../render/check-pace.ts';
@@ -30,7 +29,7 @@ import type { HeldEntries } from '../guard/held-entries.ts';
 import type { HistoryView, TrafficHistory } from '../history/traffic-history.ts';
 import { shownService } from '../pipeline/effective-catalog.ts';
 import type { Balancer } from '../reconcile/balancer.ts';
-import { type CertificatesView, readCertificates } from './certificates-view.ts';
+import { type CertificatesView, type OwnCertificates, readCertificates } from './certificates-view.ts';
 import { type Explanation, explain, type Look } from './explain.ts';
 import { type FleetMember, readFleet } from './fleet-members.ts';
 import { downIn, lookedAt, type NotServed, refusedOf, takenOutOf } from './not-served.ts';
@@ -49,8 +48,9 @@ export type BalanceQueriesParts = {
   readonly secretProblem: (file: string) => string | undefined;
   /** Why certificates of clients let nobody in to this service; undefined: no reason is known. */
   readonly certificateProblem: (service: string) => string | undefined;
-  /** The hosts that ask for certificates, and the certificates of the folder; undefined: none are ordered. */
-  readonly askingHosts: () => AskingHosts | undefined;
+  /** This balancer's name in the fleet. */
+  readonly id: string;
+  readonly ownCertificates: () => OwnCertificates;
   /** The open requests of the instances that drain, by `service/instance`, where the balancer counts them. */
   readonly openRequests: () => ReadonlyMap<string, OpenRequests>;
   /** The part of this balancer in rate limits of the fleet, for people. */
@@ -94,9 +94,9 @@ export class BalanceQueries {
 
   /** All hosts with a certificate of the registry or of the folder, and those that still wait for one. */
   certificates(): Promise<CertificatesView> {
-    const { registry, askingHosts, now, wall } = this.#parts;
+    const { registry, id, ownCertificates, now, wall } = this.#parts;
     if (this.#certificates === undefined || now() - this.#certificates.at > askedEveryMs) {
-      this.#certificates = { at: now(), view: readCertificates(registry, askingHosts(), wall().getTime()) };
+      this.#certificates = { at: now(), view: readCertificates(registry, id, ownCertificates(), wall().getTime()) };
     }
     return this.#certificates.view;
   }

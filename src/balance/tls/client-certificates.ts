@@ -15,7 +15,7 @@ import { describe } from '../../model/fault.ts';
 import { type CertificateAuth, trustOf } from '../../model/policy/auth-certificate.ts';
 import { clientHostsFile, clientListFile } from '../../render/client-certificate-files.ts';
 import { hasWholeService, observingApplied, type ServingObserver } from '../observe/serving-observer.ts';
-import { askingHosts } from './client-trust.ts';
+import { hostsThatAskClients } from './client-trust.ts';
 
 export type ClientCertificatesParts = {
   /** The operator's folder of secrets, with the files of authorities and of revoked certificates. */
@@ -108,7 +108,7 @@ export class ClientCertificates {
   /** The lines of the list, and the entries of the map, as they should be. */
   async #wanted() {
     const { services, certificates } = this.#parts;
-    const { hosts, problems } = askingHosts(services(), certificates());
+    const { hosts, problems } = hostsThatAskClients(services(), certificates());
     const trusts = new Map<string, Trust>();
     const lines: string[] = [];
     const entries = new Map<string, string>();

@@ -13,7 +13,7 @@ const own = ({ name, policy }: Service): readonly string[] => policy.routes.flat
  * The hosts of services with `auth.certificate`, by the names of the certificates that are served, and why a service has none.
  * TLS knows the host and not the path, so a host has the authorities of one service: the one that got its policy first.
  */
-export function askingHosts(services: Iterable<Service>, served: Served) {
+export function hostsThatAskClients(services: Iterable<Service>, served: Served) {
   const all = [...services];
   const asking = all
     .flatMap((service) =>

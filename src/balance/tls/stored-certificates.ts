@@ -116,7 +116,8 @@ export class StoredCertificates {
     for (const [host, entry] of this.#entries) {
       if (known.has(host)) continue;
       const last = this.#known.get(host);
-      if (last !== undefined && sameEntry(last.entry, entry) && (last.keys === keys || last.problem === undefined)) {
+      // Other keys may not open it any more: that must be known before the copies are all that is left.
+      if (last !== undefined && sameEntry(last.entry, entry) && last.keys === keys) {
         known.set(host, { ...last, entry });
         continue;
       }
