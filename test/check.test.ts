@@ -296,4 +296,7 @@ test('which certificates a balancer would order is told, and a file of sealing k
     `--sealing-keys ${keys}: line 1 is not a key: it needs 32 bytes in base64 (openssl rand -base64 32)`,
   );
   expect(lines).toContain('note: *.example.com gets no certificate: a wildcard needs --acme-challenge dns-01');
+  expect(lines).toContainEqual(
+    expect.stringMatching(/^note: --sealing-keys .* every user of this machine can read it/),
+  );
 });

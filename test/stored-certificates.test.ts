@@ -30,6 +30,22 @@ test('the keys of the file are followed: the first seals, all of them open', asy
   await until('the status says it', async () => (await trouble()).includes('--sealing-keys: line 1 is not a key'));
   await writeFile(stored.keyFile, `${next}\n${before}`);
   await until('the same keys as before are no trouble', async () => (await trouble()) === '[]');
+  // Everybody can read the file that this test wrote.
+  await balancer.logged('sealing-keys-open');
+  // Other keys do not open what is served. It stays, and everybody is told before only the copy is left.
+  const last = await stored.served();
+  await writeFile(stored.keyFile, `${stored.newKey()}\n`);
+  await until('it is refused', () => stored.refusal(certificateKey(host)));
+  await until('the status says it', async () => (await trouble()).includes('which the file of keys does not have'));
+  const listed = await runPointsman([
+    'certificates',
+    '--registry',
+    stored.location,
+    '--admin',
+    `127.0.0.1:${stored.admin}`,
+  ]);
+  expect(listed.stdout.join('\n')).toMatch(/shop\.example\.com .* refused by \S+: its private key cannot be opened/);
+  expect(await stored.served()).toBe(last);
 });
 
 test.each([

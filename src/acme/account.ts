@@ -12,6 +12,8 @@ export type LeaderAccountParts = {
   readonly authority: Authority;
   /** The address of its directory. */
   readonly directory: string;
+  /** This balancer's name in the fleet. */
+  readonly id: string;
   readonly entries: LeaderEntries;
   readonly sealingKeys: SealingKeys;
   readonly wish: () => Promise<AccountWish>;
@@ -82,8 +84,8 @@ export class LeaderAccount {
   }
 
   async #store(key: KeyObject, url: string | undefined): Promise<void> {
-    const { entries, directory, sealingKeys } = this.#parts;
-    const account: Account = { authority: directory, url, key: sealKey(pemOf(key), accountKey, sealingKeys) };
+    const { entries, directory, id: by, sealingKeys } = this.#parts;
+    const account: Account = { authority: directory, url, key: sealKey(pemOf(key), accountKey, sealingKeys), by };
     await entries.write({ [accountKey]: formatAccount(account) });
   }
 }

@@ -10,6 +10,7 @@ import type { AcmeSettings } from '../settings/acme.ts';
 import { deferred } from '../waiting/deferred.ts';
 import { aborted, timeLimit } from '../waiting/time-limit.ts';
 import { LeaderAccount } from './account.ts';
+import { AccountWatch } from './account-watch.ts';
 import type { AcmeMetrics } from './acme-metrics.ts';
 import { Advising } from './advising.ts';
 import type { LostEntry } from './host-states.ts';
@@ -36,6 +37,8 @@ export type AcmeParts = {
   readonly sealingKeys: () => SealingKeys | undefined;
   /** The environment of the command that sets DNS records. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Called when another reason keeps this balancer from ordering, or none does any more. */
+  readonly onProblem: (reason: string | undefined) => void;
   readonly metrics: AcmeMetrics;
   readonly logger: Logger;
   readonly now: () => number;
@@ -50,13 +53,15 @@ const readMs = 5000;
 export class Acme {
   readonly #parts: AcmeParts;
   readonly #leadership: Leadership;
+  readonly #account: AccountWatch;
   #leader: Leader | undefined;
   /** Ends a leader that works with former sealing keys. */
   #renew: () => void = () => undefined;
 
   constructor(parts: AcmeParts) {
     this.#parts = parts;
-    const { registry, id, logger, random } = parts;
+    const { registry, id, logger, random, settings, sealingKeys, onProblem } = parts;
+    this.#account = new AccountWatch({ registry, directory: settings.directory, sealingKeys, onProblem });
     this.#leadership = new Leadership({
       registry,
       id,
@@ -73,12 +78,13 @@ export class Acme {
 
   /** To be called when the hosts or the sealing keys may have changed. */
   look(): void {
+    this.#account.look();
     this.#renew();
     this.#leader?.look();
   }
 
-  close(): Promise<void> {
-    return this.#leadership.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#leadership.close(), this.#account.close()]);
   }
 
   /** What an order needs of this balancer. Rejects with an Error: then another balancer is to lead. */
@@ -111,7 +117,7 @@ export class Acme {
 
   /** Leads until the term ends, or the sealing keys change. */
   async #leadOnce(term: Term): Promise<void> {
-    const { settings, registry, sealingKeys, logger, metrics, now, wall, random, hosts, held, env } = this.#parts;
+    const { settings, id, registry, sealingKeys, logger, metrics, now, wall, random, hosts, held, env } = this.#parts;
     const { directory, keyType, dns } = settings;
     const { keys, ca } = await this.#prepare();
     const stopped = new AbortController();
@@ -128,7 +134,7 @@ export class Acme {
     const proofs: Proofs =
       dns === undefined ? new HttpProofs(registry, entries) : new DnsProofs(recordSetter(dns, env));
     const account = new LeaderAccount({
-      ...{ authority, directory, entries, sealingKeys: keys },
+      ...{ authority, directory, id, entries, sealingKeys: keys },
       wish: () => accountWish(settings),
     });
     const common = { authority, directory, entries, logger, signal, random };

@@ -19,7 +19,7 @@ const [own, other] = [newKeys(), newKeys()];
 
 const account = (keys: SealingKeys, authority = directory) => ({
   key: accountKey,
-  value: formatAccount({ authority, url: undefined, key: sealKey('secret', accountKey, keys) }),
+  value: formatAccount({ authority, url: undefined, by: undefined, key: sealKey('secret', accountKey, keys) }),
 });
 
 const certificate = (host: string, keys: SealingKeys, authority: string | undefined = directory) => ({

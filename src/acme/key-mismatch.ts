@@ -20,7 +20,9 @@ export function keyMismatchOf(
       const account = parseAccount(value);
       const isOurs = account.ok && account.value.authority === directory;
       const found = isOurs ? open(account.value.key, key, keys) : undefined;
-      if (found?.ok === false) return `the private key of ${key} cannot be opened: ${found.reason}; ${toDo}`;
+      if (found?.ok !== false) continue;
+      const by = account.ok && account.value.by !== undefined ? `, which ${account.value.by} wrote,` : '';
+      return `the private key of ${key}${by} cannot be opened: ${found.reason}; ${toDo}`;
     } else if (hostOfCertificate(key) !== undefined) {
       const stored = parseStoredCertificate(value);
       if (!stored.ok || stored.value.authority === undefined) continue;
@@ -35,4 +37,4 @@ export function keyMismatchOf(
 }
 
 const toDo =
-  'use the file of --sealing-keys that the other balancers use, or, if it is lost, delete the entries under acme/ and certificates/';
+  'give all balancers one file of --sealing-keys; delete the entries under acme/ and certificates/ that were sealed with a wrong or lost one';

@@ -138,6 +138,7 @@ test('private keys are sealed again with the first sealing key, and open as befo
   const account = formatAccount({
     authority,
     url: 'https://ca.example.com/1',
+    by: 'lb-1',
     key: sealKey('mine', accountKey, sealingKeys),
   });
   const found = upkeep({

@@ -128,6 +128,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       held: (key) => heldEntries.holder.held.get(key),
       sealingKeys: () => sealing.keys,
       hosts: () => certificateDemand.ordered,
+      onProblem: (reason) => wired.troubles.is('certificate-orders', reason),
     });
   const { ejecting, files, openFiles, quarantining, locating } = wired;
   const planner = new Planner({

@@ -58,7 +58,10 @@ function together(said: readonly AskingHosts[], hasLeader: boolean): AskingHosts
   const ordered = [...hosts.values()].map((one) =>
     hasLeader && one.obstacle === 'no-acme' ? { ...one, obstacle: undefined } : one,
   );
-  return { hosts: ordered, folder: [...new Map(said.flatMap(({ folder }) => folder).map((one) => [one.name, one])).values()] };
+  return {
+    hosts: ordered,
+    folder: [...new Map(said.flatMap(({ folder }) => folder).map((one) => [one.name, one])).values()],
+  };
 }
 
 /** What a balancer says; a text: why it was not asked. */

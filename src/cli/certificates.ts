@@ -101,7 +101,8 @@ function sourceOf({ source, authority }: ListedCertificate): string {
 /** When the leader does something for the host next. */
 function nextOf({ state, nextTry, renewAt }: ListedCertificate, now: number): string {
   if (state.kind === 'ordering') return 'now';
-  const next = state.kind === 'failing' ? nextTry : state.kind === 'valid' || state.kind === 'refused' ? renewAt : undefined;
+  const next =
+    state.kind === 'failing' ? nextTry : state.kind === 'valid' || state.kind === 'refused' ? renewAt : undefined;
   if (next === undefined) return state.kind === 'waiting' || state.kind === 'failing' ? 'now' : '-';
   const left = Date.parse(next) - now;
   return left <= 0 ? 'now' : `in ${formatDuration(left)}`;

@@ -7,6 +7,7 @@ import { missingAtStart, missingForEtcd, sealingKeysFaults } from '../check/sett
 import { folderProblems } from '../check/template-problems.ts';
 import { readDeclarations } from '../declarations/read-declarations.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
+import { openToOthers } from '../fs/open-to-others.ts';
 import { describeFaults, faultsOfVersion } from '../haproxy/known-faults.ts';
 import type { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
@@ -84,11 +85,13 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   if (settings !== undefined && flags.has('listen')) {
     problems.push(...(await listeningFaults(settings, executableOf(haproxy), checked.config)).map(problemOf));
   }
-  const asking = checked.certificateHosts ?? [];
+  // Without a settings file, the defaults say nothing about the balancers.
+  const isTheirs = config !== undefined || settings?.acme !== undefined;
+  const asking = isTheirs ? (checked.certificateHosts ?? []) : [];
   const orders = settings && (await certificateNotes(settings, asking, withHaproxy ? lookupHost : undefined));
   return {
     problems: unique(problems),
-    notes: [...checked.notes, ...(orders ?? [])],
+    notes: [...checked.notes, ...(orders ?? []), ...(await openSecrets(settings))],
     settings: config,
     templates: own === undefined ? undefined : resolve(own),
     entries: declarations?.declared.length ?? 0,
@@ -107,6 +110,12 @@ async function missingPaths({ balance, registry }: BalancerSettings): Promise<re
     ...(await sealingKeysFaults(balance)),
     ...(await missingForEtcd(registry)),
   ];
+}
+
+async function openSecrets(settings: BalanceSettings | undefined): Promise<readonly string[]> {
+  const file = settings?.sealingKeys;
+  const reason = file === undefined ? undefined : await openToOthers(file);
+  return reason === undefined ? [] : [`--sealing-keys ${file}: ${reason}`];
 }
 
 async function readFile(path: string): Promise<SettingsFile> {

@@ -65,7 +65,9 @@ const mostNamed = 3;
 
 /** One line for all hosts: what is missing is the same. */
 function withoutAcme(list: readonly ListedCertificate[]): readonly CertificateTrouble[] {
-  const hosts = list.filter(({ state }) => state.kind === 'not-ordered' && state.why === nobody).map(({ host }) => host);
+  const hosts = list
+    .filter(({ state }) => state.kind === 'not-ordered' && state.why === nobody)
+    .map(({ host }) => host);
   if (hosts.length === 0) return [];
   const more = hosts.length > mostNamed ? ` and ${hosts.length - mostNamed} more` : '';
   const named = `${hosts.slice(0, mostNamed).join(', ')}${more} ${hosts.length === 1 ? 'gets' : 'get'} no certificate`;

@@ -17,6 +17,7 @@ export const troubleParts = {
   probe: { blocks: false, means: 'pointsman cannot try services in quarantine again' },
   template: { blocks: false, means: 'a template was refused; the last good one is in use' },
   certificates: { blocks: false, means: 'HAProxy does not serve the present certificates' },
+  'certificate-orders': { blocks: false, means: 'this balancer cannot order certificates' },
   'server-tls': { blocks: false, means: 'HAProxy does not use the present files for TLS to servers' },
   secrets: { blocks: false, means: 'a file of users or keys is missing or cannot be used' },
   'error-pages': { blocks: false, means: 'a page for errors is gone or cannot be served' },

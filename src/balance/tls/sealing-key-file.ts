@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { LinkedWatch } from '../../fs/linked-watch.ts';
+import { openToOthers } from '../../fs/open-to-others.ts';
+import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { parseSealingKeys, type SealingKeys } from '../../model/acme/sealing.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
@@ -32,6 +34,7 @@ export class SealingKeyFile {
   #text: string | undefined;
   #keys: SealingKeys | undefined;
   #problem: string | undefined;
+  readonly #warned = new OncePerReason();
   #watch: LinkedWatch | undefined;
   #rescan: NodeJS.Timeout | undefined;
 
@@ -78,6 +81,10 @@ export class SealingKeyFile {
   async #read(): Promise<void> {
     const { file, logger } = this.#parts;
     if (file === undefined) return;
+    const doubt = await openToOthers(file);
+    if (this.#warned.isNew(file, doubt)) {
+      logger.warn({ event: 'sealing-keys-open', reason: doubt }, `--sealing-keys ${file}: ${doubt}`);
+    }
     const text = await readFile(file, 'utf8').catch((error: unknown) => error);
     if (text === this.#text && this.#problem === undefined) return;
     const parsed =

@@ -10,20 +10,23 @@ export type Account = {
   readonly url: string | undefined;
   /** The private key (PEM), sealed; see `seal`. */
   readonly key: string;
+  /** The balancer that made it; undefined: not known. */
+  readonly by: string | undefined;
 };
 
 const schema = v.strictObject({
   authority: v.pipe(v.string(), v.maxLength(1000)),
   url: v.optional(v.pipe(v.string(), v.maxLength(1000))),
   key: v.pipe(v.string(), v.maxLength(20_000)),
+  by: v.optional(v.pipe(v.string(), v.maxLength(63))),
 });
 
 /** Reads the value of `acme/account`. */
 export const parseAccount = (value: string): Parsed<Account> => {
   const read = parseEntry(value, schema, 'an account');
   if (!read.ok) return read;
-  const { url, ...rest } = read.value;
-  return { ok: true, value: { ...rest, url } };
+  const { url, by, ...rest } = read.value;
+  return { ok: true, value: { ...rest, url, by } };
 };
 
 export const formatAccount = (account: Account): string => JSON.stringify(account);
