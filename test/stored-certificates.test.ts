@@ -123,6 +123,14 @@ test('pointsman wait --certificate ends when every balancer serves the certifica
   const none = await wait('--certificate', 'none.example.com', '--timeout', '100ms');
   expect(none.code).toBe(1);
   expect(none.stderr.join('\n')).toMatch(/none\.example\.com: .*the registry has no certificate of this host/);
+  // Nobody orders one, which ends the wait at once.
+  const never = await wait(
+    ...['--certificate', 'none.example.com', '--timeout', '2m', '--admin', `127.0.0.1:${stored.admin}`],
+  );
+  expect(never).toMatchObject({
+    code: 1,
+    stderr: [expect.stringContaining('none.example.com: there will be no cert')],
+  });
 
   // A reason that no waiting removes ends the wait at once.
   await stored.writeByHand(

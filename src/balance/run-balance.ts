@@ -61,6 +61,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
     certificateProblem: (service) => assembled.clientCertificates.problemOf(service),
     id: settings.id,
     ownCertificates: () => ({
+      acme: settings.acme !== undefined,
       asking: assembled.certificateDemand.asking(),
       refused: refusedHosts(settings.id, refusedCertificates(assembled.stored, assembled.certificates)),
     }),

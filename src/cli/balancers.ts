@@ -86,10 +86,15 @@ const isSilent = (error: unknown): boolean => error instanceof Error && isTimeou
  * follows, because an address may be another's by now. `entries` are those under `balancers/`.
  */
 export function findBalancers(entries: readonly Entry[], local: Address, tree: BalancersTree): Promise<FoundBalancers> {
-  return whileWaiting('asking each balancer who it is', () => find(entries, local, tree));
+  return whileWaiting('asking each balancer who it is', () => lookForBalancers(entries, local, tree));
 }
 
-async function find(entries: readonly Entry[], local: Address, tree: BalancersTree): Promise<FoundBalancers> {
+/** The same without a word for a person. */
+export async function lookForBalancers(
+  entries: readonly Entry[],
+  local: Address,
+  tree: BalancersTree,
+): Promise<FoundBalancers> {
   const balancers = balancersOf(entries);
   const here = formatAddress(local);
   const unanswered: string[] = [];

@@ -13,10 +13,13 @@ export type Certificates = {
   readonly hasLeader: boolean;
   /** Why the list may lack hosts and services; undefined: a balancer said which hosts ask for certificates. */
   readonly unasked: string | undefined;
+  /** Whether the list has all hosts that ask: every balancer said which ones do, or one with --acme. */
+  readonly isComplete: boolean;
 };
 
 /** What `/certificates` says. An older balancer has no `refused`, and says nothing where it has no `--acme`. */
 const answer = v.object({
+  acme: v.optional(v.boolean(), false),
   refused: v.optional(v.array(v.object({ balancer: v.string(), host: v.string(), reason: v.string() }))),
   asking: v.optional(
     v.object({
@@ -45,6 +48,7 @@ export async function readCertificates(
     list: listCertificates(entries, asking, now, refusals),
     hasLeader,
     unasked: asking === undefined ? whyUnasked(balancers, answers) : undefined,
+    isComplete: (said.length > 0 && said.length === answers.length) || said.some(({ acme }) => acme),
   };
 }
 

@@ -15,6 +15,7 @@ import type { Invocation } from './invocation.ts';
 import { colorsOf, print, printJson, warn } from './outputs.ts';
 import { ownedBy, type PolicyContext, readPolicy } from './policy-context.ts';
 import { whileWaiting } from './spinner.ts';
+import { unorderedNote } from './unordered-note.ts';
 
 /** etcd sends a watch the changes from before it up to 100 ms later. */
 const followMs = 1000;
@@ -61,7 +62,13 @@ export async function writeAndTell(
     await following;
     const progress = fleet && (await served(fleet, key, written.revision, timeoutMs ?? 0));
     const conflicts = progress === undefined || fleet === undefined ? [] : conflictNotes(fleet.view, new Set([key]));
-    const warnings = [...written.notes, ...conflicts, ...(owner === undefined ? [] : [ownedBy(key, owner)])];
+    const unordered = await unorderedNote(registry, written.after);
+    const warnings = [
+      ...written.notes,
+      ...conflicts,
+      ...(owner === undefined ? [] : [ownedBy(key, owner)]),
+      ...(unordered === undefined ? [] : [unordered]),
+    ];
     const revision = written.revision === undefined ? undefined : String(written.revision);
     if (json) {
       const balancers = progress?.kind === 'heard' ? progress.balancers : undefined;

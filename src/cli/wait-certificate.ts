@@ -2,15 +2,18 @@ import { describeProgress, type FleetProgress, isReached, isSettled, progressOf 
 import { Fleet } from '../fleet/fleet.ts';
 import { certificateKey, orderKey } from '../model/acme/keys.ts';
 import { parseOrderRecord } from '../model/acme/order-record.ts';
+import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import { formatDuration } from '../model/quantity.ts';
 import type { Revision } from '../model/revision.ts';
 import { keysFrom, type Registry } from '../registry/registry.ts';
+import { rootOf } from '../settings/registry.ts';
 import type { waitCommand } from '../settings/wait.ts';
 import { deferred } from '../waiting/deferred.ts';
 import { timeLimit } from '../waiting/time-limit.ts';
 import { done, failed } from './exit-code.ts';
 import { createLogger } from './logger.ts';
+import { type OrderWatch, whyNeverOrdered } from './never-ordered.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
 import { startSpinner } from './spinner.ts';
@@ -18,6 +21,8 @@ import { startSpinner } from './spinner.ts';
 type CertificateWait = {
   readonly host: string;
   readonly timeoutMs: number;
+  /** Where a balancer of this machine may answer. */
+  readonly admin: Address;
   readonly json: boolean;
 };
 
@@ -25,26 +30,27 @@ type WaitState = {
   /** The last change of the certificate; undefined while there is none. */
   readonly revision: Revision | undefined;
   readonly progress: FleetProgress | undefined;
+  /** Why there will be none: nobody orders one. */
+  readonly never: string | undefined;
 };
 
 /** `pointsman wait --certificate HOST`: until the registry has a certificate of the host, and every live balancer serves it. */
 export async function waitForCertificate(
-  { host, timeoutMs, json }: CertificateWait,
+  { host, timeoutMs, admin, json }: CertificateWait,
   settings: Pick<ReturnType<(typeof waitCommand)['assemble']>, 'registry' | 'log'>,
 ): Promise<number> {
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const spinner = startSpinner(process.stderr, `${host}: waiting for an answer of ${registry.location}`);
   try {
     const started = performance.now();
-    const state = await followCertificate(host, registry, timeLimit(timeoutMs), (now) =>
+    const about = { host, registry, admin, root: rootOf(settings.registry) };
+    const state = await followCertificate(about, timeLimit(timeoutMs), (now) =>
       spinner.say(`${host}: ${describeState(now)}`),
     );
     spinner.stop();
     const tookMs = Math.round(performance.now() - started);
-    return tell(
-      { host, json, tookMs, error: state.revision === undefined ? await lastError(host, registry) : undefined },
-      state,
-    );
+    const isMissing = state.revision === undefined && state.never === undefined;
+    return tell({ host, json, tookMs, error: isMissing ? await lastError(host, registry) : undefined }, state);
   } finally {
     spinner.stop();
     await registry.close();
@@ -70,6 +76,7 @@ function tell({ host, json, tookMs, error }: Told, state: WaitState): number {
       reached,
       certificate: host,
       revision: state.revision && String(state.revision),
+      reason: reached ? undefined : (state.never ?? error),
       balancers: rows,
       tookMs,
     });
@@ -81,6 +88,8 @@ function tell({ host, json, tookMs, error }: Told, state: WaitState): number {
     print(`the certificate of ${host} is served by ${who} (revision ${state.revision}, ${formatDuration(tookMs)})\n`);
     return done;
   }
+  if (state.never !== undefined)
+    throw new Fault('deadline', `there will be no certificate: ${state.never}`, { where: host });
   const why = error === undefined ? describeState(state) : `${describeState(state)}: ${error}`;
   throw new Fault('deadline', `no certificate on every balancer after ${formatDuration(tookMs)}: ${why}`, {
     where: host,
@@ -90,21 +99,23 @@ function tell({ host, json, tookMs, error }: Told, state: WaitState): number {
 const isServed = ({ revision, progress }: WaitState): boolean =>
   revision !== undefined && progress?.kind === 'heard' && progress.balancers.length > 0 && isReached(progress);
 
-/** Whether waiting does not help: the balancers refuse it for good. */
-const isHopeless = ({ progress }: WaitState): boolean =>
-  progress?.kind === 'heard' && progress.balancers.length > 0 && isSettled(progress);
+/** Whether waiting does not help: the balancers refuse it for good, or nobody orders one. */
+const isHopeless = ({ progress, never }: WaitState): boolean =>
+  never !== undefined || (progress?.kind === 'heard' && progress.balancers.length > 0 && isSettled(progress));
 
-function describeState({ revision, progress }: WaitState): string {
+function describeState({ revision, progress }: Pick<WaitState, 'revision' | 'progress'>): string {
   if (revision === undefined) return 'the registry has no certificate of this host';
   if (progress === undefined) return 'waiting for the balancers';
   if (progress.kind === 'heard' && progress.balancers.length === 0) return 'no balancer is alive';
   return describeProgress(progress);
 }
 
-/** Resolves when every live balancer serves the certificate or refuses it for good, or with how far they are when `signal` aborts. */
+/**
+ * Resolves when every live balancer serves the certificate or refuses it for good, when there is none and nobody orders one, or with how far the
+ * balancers are when `signal` aborts.
+ */
 async function followCertificate(
-  host: string,
-  registry: Registry,
+  { host, registry, ...about }: Omit<OrderWatch, 'fleet'>,
   signal: AbortSignal,
   onProgress: (state: WaitState) => void,
 ): Promise<WaitState> {
@@ -112,15 +123,19 @@ async function followCertificate(
   const key = certificateKey(host);
   const ended = deferred();
   let revision: Revision | undefined;
+  let never: string | undefined;
   const stateNow = (): WaitState => ({
     revision,
     progress: revision === undefined ? undefined : progressOf(fleet.view, { revision, keys: new Set([key]) }),
+    never: revision === undefined ? never : undefined,
   });
   const look = () => {
     const state = stateNow();
     onProgress(state);
     if (signal.aborted || isServed(state) || isHopeless(state)) ended.resolve();
   };
+  const over = new AbortController();
+  const whileAsked = AbortSignal.any([signal, over.signal]);
   const stopListening = fleet.listen(look);
   const follower = registry.follow((event) => {
     if (event.kind === 'snapshot') revision = event.entries.get(key)?.revision;
@@ -133,10 +148,16 @@ async function followCertificate(
     look();
   }, keysFrom(key));
   signal.addEventListener('abort', look, { once: true });
+  // Nobody waits for it at the end: an admin port may hang.
+  void whyNeverOrdered({ host, registry, fleet, ...about }, whileAsked).then((reason) => {
+    never = reason;
+    look();
+  });
   try {
     await ended.promise;
     return stateNow();
   } finally {
+    over.abort();
     stopListening();
     signal.removeEventListener('abort', look);
     await Promise.all([follower.close(), fleet.close()]);

@@ -22,10 +22,10 @@ const markMs = 60_000;
 /** `pointsman wait SERVICE[/INSTANCE]`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(waitCommand, invocation);
-  const { goal, revision, certificate, timeoutMs, json } = settings.wait;
+  const { goal, revision, certificate, timeoutMs, admin, json } = settings.wait;
   const [operand] = invocation.operands;
   if (certificate !== undefined) {
-    if (operand === undefined) return waitForCertificate({ host: certificate, timeoutMs, json }, settings);
+    if (operand === undefined) return waitForCertificate({ host: certificate, timeoutMs, admin, json }, settings);
     throw new Fault('settings', 'it has no effect with --certificate', { where: operand, hint: 'leave it out' });
   }
   if (operand === undefined) {

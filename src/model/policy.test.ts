@@ -27,6 +27,8 @@ describe('a policy is refused with the field and the reason', () => {
     [{ paths: ['/1/2/3/4/5/6/7/8/9'], strip: true }, 'strip: "/1/2/3/4/5/6/7/8/9" has more than 8 segments'],
     [{ priority: 1001 }, 'priority: it is not a whole number from -1000 to 1000'],
     [{ https: 'always' }, 'https: expected ('],
+    [{ https: 'auto' }, 'https: expected ("optional" | "redirect"), not "auto"; to ask for certificates, write {"cert'],
+    [{ https: 5 }, 'https: expected ("optional" | "redirect"), not 5; to ask for certificates, write {"cert'],
     [{ https: { redirect: 0 } }, 'https.redirect: it is not a whole number from 1 to 65535'],
     [{ access: { allow: [] } }, 'access.allow: Invalid length: Expected >=1 but received 0'],
     [

@@ -1,3 +1,4 @@
+import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import { accepted, quote, rejected } from '../model/parsed.ts';
 import { type Revision, revision } from '../model/revision.ts';
@@ -6,6 +7,7 @@ import { declareCommand } from './command.ts';
 import { logOptions } from './log.ts';
 import { defaulted, onOff, optional } from './option.ts';
 import { registryAndLog, registryOptions } from './registry.ts';
+import { localAdmin } from './see.ts';
 import { durationWord, word } from './words.ts';
 
 /** The goal of `pointsman wait`. */
@@ -15,6 +17,8 @@ type WaitSettings = {
   /** The host whose certificate is waited for, instead of a service. */
   readonly certificate: string | undefined;
   readonly timeoutMs: number;
+  /** Where a balancer of this machine may answer, for the hosts that ask for certificates. */
+  readonly admin: Address;
   /** For a program instead of a person. */
   readonly json: boolean;
 };
@@ -49,17 +53,18 @@ export const waitCommand = declareCommand({
       'wait for at least this revision of the registry (default: the newest one)',
       { flagOnly: true },
     ),
+    admin: localAdmin,
     json: onOff('print the result as one JSON object'),
     ...registryOptions,
     ...logOptions,
   },
   assemble: (values) => {
-    const { gone, revision: least, timeout: timeoutMs, json, certificate } = values;
+    const { gone, revision: least, timeout: timeoutMs, json, certificate, admin } = values;
     const stray = gone ? '--gone' : least === undefined ? undefined : '--revision';
     if (certificate !== undefined && stray !== undefined) {
       throw new Fault('settings', 'it has no effect with --certificate', { where: stray, hint: 'leave it out' });
     }
-    const wait: WaitSettings = { goal: gone ? 'gone' : 'serves', revision: least, timeoutMs, json, certificate };
+    const wait: WaitSettings = { goal: gone ? 'gone' : 'serves', revision: least, timeoutMs, json, certificate, admin };
     return { ...registryAndLog(values), wait };
   },
 });

@@ -6,6 +6,8 @@ import { timeLimit } from '../../waiting/time-limit.ts';
 
 /** What a balancer itself knows about certificates. */
 export type OwnCertificates = {
+  /** Whether it has `--acme`. */
+  readonly acme: boolean;
   /** Undefined: it has no `--acme`, and no host asks. */
   readonly asking: AskingHosts | undefined;
   /** What it does not serve of the registry. */

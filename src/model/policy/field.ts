@@ -69,7 +69,8 @@ export const duration = v.pipe(
  */
 export function describeIssue({ kind, type, message, expected, received }: v.BaseIssue<unknown>): string {
   if (received === 'undefined') return 'it is missing';
-  if (kind !== 'schema' || expected === null) return message;
+  // Valibot's own messages of schemas begin so; others are a parser's.
+  if (kind !== 'schema' || expected === null || !message.startsWith('Invalid ')) return message;
   const oneOf = type === 'picklist' || type === 'literal' || type === 'variant' || type === 'union';
   const text = oneOf ? quote(received.slice(1, -1)) : 'a string';
   const what = received.startsWith('"') ? text : (typeNames.get(received) ?? quote(received).slice(1, -1));

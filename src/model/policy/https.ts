@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { whole } from './field.ts';
+import { describeIssue, whole } from './field.ts';
 
 /** How the clients of a service get TLS. */
 export type Https = {
@@ -15,7 +15,11 @@ export const optionalHttps: Https = { redirect: undefined, certificate: undefine
 export const standardPort = 443;
 
 const byName = v.pipe(
-  v.picklist(['optional', 'redirect']),
+  // Who writes "auto" wants a certificate.
+  v.picklist(
+    ['optional', 'redirect'],
+    (issue) => `${describeIssue(issue)}; to ask for certificates, write {"certificate": "auto", "redirect": true}`,
+  ),
   v.transform((kind): Https => ({ ...optionalHttps, redirect: kind === 'redirect' ? standardPort : undefined })),
 );
 
