@@ -37,4 +37,4 @@ export function keyMismatchOf(
 }
 
 const toDo =
-  'give all balancers one file of --sealing-keys; delete the entries under acme/ and certificates/ that were sealed with a wrong or lost one';
+  'give all balancers one file of --sealing-keys, with both keys if both were in use; if a key is lost, delete the entries under acme/ and certificates/ that it sealed';

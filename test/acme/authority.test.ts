@@ -122,3 +122,24 @@ test('an operator gets a new certificate by --renew', async () => {
   await until('another one is served', async () => (await untilServed(balancers, host)) !== before);
   expect(fleet.pebble.ordersOf(host)).toBe(2);
 });
+
+test('a balancer with another sealing key that leads first is named by the others', async () => {
+  const fleet = await startAcmeFleet();
+  const other = join(fleet.dir, 'other-keys');
+  await writeFile(other, `${randomBytes(32).toString('base64')}\n`);
+  await fleet.balancer('lb-1', '--sealing-keys', other);
+  await fleet.leader();
+  const two = await fleet.balancer('lb-2');
+  await fleet.declare('shop', [host]);
+  await two.process.logged('trouble');
+  const says = async (...args: readonly string[]) =>
+    (await fleet.command(...args, '--admin', `127.0.0.1:${two.admin}`)).stdout.join(' ').replaceAll(/\s+/g, ' ');
+  await until('status names the balancer', async () =>
+    /lb-2: for .*cannot order certificates: the private key of acme\/account, which lb-1 wrote, cannot be opened/.test(
+      await says('status'),
+    ),
+  );
+  await until('the certificate is refused', async () =>
+    /shop\.example\.com .* refused by lb-2: its private key cannot be opened/.test(await says('certificates')),
+  );
+});

@@ -1,5 +1,10 @@
+import { createPrivateKey } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
+import { certificateKey } from '../../src/model/acme/keys.ts';
+import { open, parseSealingKeys } from '../../src/model/acme/sealing.ts';
+import { parseStoredCertificate } from '../../src/model/acme/stored-certificate.ts';
 import { type AcmeBalancer, startAcmeFleet, startThree, untilServed } from '../support/acme-fleet.ts';
 import { isNightly } from '../support/nightly.ts';
 import { until } from '../support/until.ts';
@@ -111,6 +116,43 @@ test('a certificate that an operator writes replaces the ordered one', async () 
   // Back to the one before, by hand.
   await fleet.registry.write(`certificates/${host}`, stored ?? '');
   await until('the one before is served', async () => (await untilServed(balancers, host)) === first);
+});
+
+test('a certificate that was revoked is served on until an operator asks for another one, where the authority gives no advice', async () => {
+  const fleet = await startAcmeFleet();
+  const one = await fleet.balancer('lb-1');
+  const [host = ''] = hosts;
+  await fleet.declare('shop', [host]);
+  const before = await untilServed([one], host);
+  const stored = parseStoredCertificate((await fleet.entries()).get(certificateKey(host)) ?? '');
+  const keys = parseSealingKeys(await readFile(fleet.sealingKeys, 'utf8'));
+  if (!stored.ok || !keys.ok) throw new Error('the entry cannot be read');
+  const key = open(stored.value.key, certificateKey(host), keys.value);
+  if (!key.ok) throw new Error(key.reason);
+  const { certificate } = stored.value;
+  await fleet.pebble.revoke(certificate, createPrivateKey(key.value));
+  expect(await fleet.pebble.statusOf(certificate)).toBe('Revoked');
+  // Nothing tells of it: pebble gives no advice about renewals.
+  expect(await untilServed([one], host)).toBe(before);
+  expect((await fleet.command('certificates')).stdout.join('\n')).toMatch(/ valid$/m);
+  expect((await fleet.command('certificates', '--renew', host)).code).toBe(0);
+  await until('another one is served', async () => (await untilServed([one], host)) !== before);
+  const renewed = parseStoredCertificate((await fleet.entries()).get(certificateKey(host)) ?? '');
+  expect(renewed.ok && (await fleet.pebble.statusOf(renewed.value.certificate))).toBe('Valid');
+});
+
+test('a balancer that joins after the registry was wiped and declared again serves the certificate of before', async () => {
+  const fleet = await startAcmeFleet();
+  const one = await fleet.balancer('lb-1');
+  const [host = ''] = hosts;
+  await fleet.declare('shop', [host]);
+  const before = await untilServed([one], host);
+  await fleet.etcd?.wipe();
+  await one.process.logged('entries-held');
+  await fleet.declare('shop', [host]);
+  const two = await fleet.balancer('lb-2');
+  expect(await untilServed([one, two], host)).toBe(before);
+  expect(fleet.pebble.ordersOf(host)).toBe(1);
 });
 
 // Waits for two thirds of the lifetime.

@@ -1,9 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { exchange } from '../../src/acme/protocol/exchange.ts';
+import { signRequest } from '../../src/acme/protocol/jws.ts';
+import { timeLimit } from '../../src/waiting/time-limit.ts';
 import { startAuthorityProxy } from './authority-proxy.ts';
 import { makeAuthority } from './certificates.ts';
 import { freePorts } from './ports.ts';
@@ -89,6 +93,32 @@ export async function startPebble(options: PebbleOptions = {}) {
     flags: ['--acme', `https://localhost:${proxy.port}/dir`, '--acme-ca', own.caFile],
     /** The root (PEM) of the certificates that it issues: another with each start. */
     root: () => askHttps(management, '/roots/0', own.caFile),
+    /** Revokes a certificate (PEM) with its own private key, as whoever has the key can (RFC 8555, section 7.6). */
+    async revoke(certificate: string, key: KeyObject): Promise<void> {
+      const agent = new Agent({ ca: readFileSync(own.caFile) });
+      const ask = (method: 'HEAD' | 'POST', path: string, body?: string) =>
+        exchange(
+          { method, url: `https://localhost:${port}${path}`, ...(body === undefined ? {} : { body }) },
+          agent,
+          timeLimit(5000),
+        );
+      const nonce = (await ask('HEAD', '/nonce-plz')).header('replay-nonce') ?? '';
+      const url = `https://localhost:${port}/revoke-cert`;
+      const der = new X509Certificate(certificate).raw.toString('base64url');
+      const answer = await ask(
+        'POST',
+        '/revoke-cert',
+        JSON.stringify(signRequest({ certificate: der }, { url, nonce, account: undefined }, key)),
+      );
+      agent.destroy();
+      if (answer.status !== 200) throw new Error(`pebble revokes nothing: ${answer.text}`);
+    },
+    /** `Valid` or `Revoked`. */
+    statusOf: async (certificate: string): Promise<string> => {
+      const serial = new X509Certificate(certificate).serialNumber.toLowerCase();
+      const status = await askHttps(management, `/cert-status-by-serial/${serial}`, own.caFile);
+      return JSON.parse(status ?? '{}').Status;
+    },
     /** Where its nameserver takes changes, such as `set-txt` and `clear-txt`. */
     nameserverControl: `http://127.0.0.1:${dnsManagement}`,
     /** Starts it again: it has forgotten its accounts, orders and certificates, and has another root. */
