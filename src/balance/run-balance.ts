@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { refusedHosts } from '../fleet/certificate-refusals.ts';
 import { Fault } from '../model/fault.ts';
 import { catalogKeys } from '../registry/registry.ts';
 import { followReleases } from '../registry/releases.ts';
@@ -63,7 +62,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
     ownCertificates: () => ({
       acme: settings.acme !== undefined,
       asking: assembled.certificateDemand.asking(),
-      refused: refusedHosts(settings.id, refusedCertificates(assembled.stored, assembled.certificates)),
+      refused: refusedCertificates(assembled.stored, assembled.certificates),
     }),
     fleetLimit: () => {
       const status = assembled.fleetLimits?.status();

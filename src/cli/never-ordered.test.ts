@@ -20,4 +20,5 @@ test('a wait for a certificate that nobody orders says why', () => {
 test('a certificate that is ordered, or that an unknown balancer may order, is waited for', () => {
   expect(reason(asks())).toBeUndefined();
   expect(reason({}, false)).toBeUndefined();
+  expect(reason(asks('no-acme'), false)).toBeUndefined();
 });

@@ -58,7 +58,9 @@ const areas = ['balancers/', 'certificates/', 'acme/'];
 export function neverOrdered(host: string, { list, isComplete }: Certificates): string | undefined {
   const listed = list.find((one) => one.host === host);
   if (listed?.source === 'folder') return describeObstacle('in-folder');
-  if (listed?.state.kind === 'not-ordered') return describeObstacle(listed.state.why);
+  const obstacle = listed?.state.kind === 'not-ordered' ? listed.state.why : undefined;
+  // A balancer that cannot be asked from here may have --acme.
+  if (obstacle !== undefined && (isComplete || obstacle !== 'no-acme')) return describeObstacle(obstacle);
   return listed === undefined && isComplete ? `no service asks for one: ${howToAsk}` : undefined;
 }
 

@@ -44,7 +44,10 @@ export function Certificates({
   );
 }
 
-const kinds = { failing: 'bad', unreadable: 'bad', ordering: 'note', waiting: 'note', 'not-ordered': 'note' } as const;
+const kinds = {
+  ...{ failing: 'bad', unreadable: 'bad', refused: 'bad' },
+  ...{ ordering: 'note', waiting: 'note', 'not-ordered': 'note' },
+} as const;
 
 /** What is ordered, is to be ordered, or cannot be. */
 function Pending({ list }: { readonly list: readonly ListedCertificate[] }) {

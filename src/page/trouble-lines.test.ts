@@ -118,7 +118,7 @@ test('a host whose order failed is a note, and a certificate that has ended is a
   };
   const lines = linesOf({
     certificates: {
-      ...{ asking: undefined, unread: undefined },
+      ...{ acme: true, asking: undefined, refused: [], unread: undefined },
       list: [
         {
           ...listed,

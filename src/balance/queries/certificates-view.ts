@@ -1,4 +1,10 @@
-import { type CertificateRefusal, certificateRefusals, mergeRefusals } from '../../fleet/certificate-refusals.ts';
+import type { Refusal } from '../../fleet/acknowledgement.ts';
+import {
+  type CertificateRefusal,
+  certificateRefusals,
+  mergeRefusals,
+  refusedHosts,
+} from '../../fleet/certificate-refusals.ts';
 import { describe } from '../../model/fault.ts';
 import { type AskingHosts, type ListedCertificate, listCertificates } from '../../operate/certificate-list.ts';
 import type { Entry, Registry } from '../../registry/registry.ts';
@@ -11,11 +17,13 @@ export type OwnCertificates = {
   /** Undefined: it has no `--acme`, and no host asks. */
   readonly asking: AskingHosts | undefined;
   /** What it does not serve of the registry. */
-  readonly refused: readonly CertificateRefusal[];
+  readonly refused: readonly Refusal[];
 };
 
 /** The certificates of all hosts. */
-export type CertificatesView = OwnCertificates & {
+export type CertificatesView = Pick<OwnCertificates, 'acme' | 'asking'> & {
+  /** What this balancer does not serve of the registry. */
+  readonly refused: readonly CertificateRefusal[];
   readonly list: readonly ListedCertificate[];
   /** Why the registry could not be read: the list then has only what this balancer itself knows. */
   readonly unread: string | undefined;
@@ -31,15 +39,17 @@ export async function readCertificates(
   own: OwnCertificates,
   wall: number,
 ): Promise<CertificatesView> {
+  const refused = refusedHosts(id, own.refused);
+  const known = { ...own, refused };
   const list = (entries: readonly Entry[]) => {
-    const refusals = mergeRefusals(certificateRefusals(entries), new Map([[id, own.refused]]));
+    const refusals = mergeRefusals(certificateRefusals(entries), new Map([[id, refused]]));
     return listCertificates(entries, own.asking, wall, refusals);
   };
-  if (registry === undefined || own.asking === undefined) return { ...own, list: list([]), unread: undefined };
+  if (registry === undefined || own.asking === undefined) return { ...known, list: list([]), unread: undefined };
   try {
     const read = await Promise.all(areas.map((area) => registry.read(area, timeLimit(readMs))));
-    return { ...own, list: list(read.flatMap(({ entries }) => entries)), unread: undefined };
+    return { ...known, list: list(read.flatMap(({ entries }) => entries)), unread: undefined };
   } catch (error) {
-    return { ...own, list: list([]), unread: describe(error) };
+    return { ...known, list: list([]), unread: describe(error) };
   }
 }
