@@ -59,6 +59,7 @@ async function startLeader({
   };
   const entries: LeaderEntries = new LeaderEntries(registry, { signal: end.signal, write }, () => leader.look());
   const orders: string[] = [];
+  const metrics = acmeMetrics(makeMetric(new MetricsRegistry()));
   const over = aborted(end.signal).then(() => Promise.reject(new Error('the leader ends')));
   over.catch(() => undefined);
   const leader: Leader = new Leader({
@@ -71,7 +72,7 @@ async function startLeader({
     },
     advising: { follow: () => undefined, keepOnly: () => undefined },
     hosts: () => (known() ? new Map(hosts.map((host) => [host, 'shop' as ServiceName])) : undefined),
-    metrics: acmeMetrics(makeMetric(new MetricsRegistry())),
+    metrics,
     now: () => performance.now(),
     wall: () => new Date(),
     random: () => 0,
@@ -89,7 +90,7 @@ async function startLeader({
     const parsed = value === undefined ? undefined : parseOrderRecord(value);
     return parsed?.ok === true ? parsed.value : undefined;
   };
-  return { entries, registry, orders, leader, end, recordOf };
+  return { entries, registry, orders, leader, end, recordOf, metrics };
 }
 
 const never: Order = () => new Promise(() => undefined);
@@ -257,4 +258,20 @@ test('a certificate that a wiped registry has lost is written back, and not orde
   // A balancer that joins knows it only from the registry.
   const back = await until('the registry has it again', () => entries.get(certificateKey('lost.example.com')));
   expect(back.value).toBe(formatStoredCertificate(lost));
+});
+
+test('a certificate whose private key cannot be opened counts as failing, and is not ordered', async () => {
+  const host = 'closed.example.com';
+  const other = parseSealingKeys(randomBytes(32).toString('base64'));
+  if (!other.ok) throw new Error(other.reason);
+  const closed = await certificateOf(host, new Date(Date.now() - 1000).toISOString());
+  const key = sealKey('secret', certificateKey(host), other.value);
+  const { entries, registry, orders, metrics } = await startLeader({
+    hosts: [host],
+    order: never,
+    known: () => entries.get(certificateKey(host)) !== undefined,
+  });
+  await registry.write(certificateKey(host), formatStoredCertificate({ ...closed, key }));
+  await until('it counts', async () => (await metrics.failing.get()).values[0]?.value === 1);
+  expect(orders).toEqual([]);
 });
