@@ -51,6 +51,7 @@ const leftOfScenarios = [
   'acme/dns',
   'acme/renewals',
   'containers/podman-labels',
+  'containers/missed-stops',
 ].map((name) => `test/${name}.test.ts`);
 
 const included = { trixie: between, forky: inImages, sid: all };
