@@ -5,7 +5,12 @@ import type { OpenContainers } from '../register/announcing.ts';
 import { runRegister } from '../register/run-register.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Machine } from '../settings/option.ts';
-import { type InstanceSettings, type InstanceTraits, registerCommand } from '../settings/register.ts';
+import {
+  type InstanceSettings,
+  type InstanceTraits,
+  type RegisterSettings,
+  registerCommand,
+} from '../settings/register.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
@@ -26,7 +31,7 @@ export async function run(invocation: Invocation): Promise<number> {
       hostname: invocation.machine.hostname,
       interfaces: networkInterfaces,
       loadDeclarations: (traits) => loadDeclarations(traits, invocation.machine),
-      loadContainers: () => loadContainers(invocation.machine, registry, settings.register.ttlMs),
+      loadContainers: () => loadContainers(invocation, registry, settings.register),
       env,
       command: file === undefined ? undefined : { file, args, env },
       pid: process.pid,
@@ -40,18 +45,24 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
-async function loadContainers(machine: Machine, registry: Registry, ttlMs: number): Promise<OpenContainers> {
-  const [{ HttpEngine }, { ContainerAgent }, { openLabelledPolicies }] = await Promise.all([
+async function loadContainers(
+  { machine, env }: Invocation,
+  registry: Registry,
+  { containers, ttlMs }: RegisterSettings,
+): Promise<OpenContainers> {
+  const [{ HttpEngine }, { usualEngine }, { ContainerAgent }, { openLabelledPolicies }] = await Promise.all([
     import('../engine/http-engine.ts'),
+    import('./engine-of.ts'),
     import('../register/containers/container-agent.ts'),
     import('../container-policies/labelled-policies.ts'),
   ]);
-  return ({ engine, traits, publishedAt }, parts) => {
+  const engine = new HttpEngine(containers?.engine ?? usualEngine(env, '--containers'));
+  return ({ traits, publishedAt }, parts) => {
     const { logger, random } = parts;
     const about = { registry, logger, host: machine.hostname, ttlMs, random, now: () => performance.now() };
     const policies = openLabelledPolicies(about);
     const context = { traits, machine, publishedAt };
-    return new ContainerAgent({ ...parts, engine: new HttpEngine(engine), context, policies });
+    return new ContainerAgent({ ...parts, engine, context, policies });
   };
 }
 
