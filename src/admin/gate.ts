@@ -42,16 +42,23 @@ function* parents(name: string): Generator<string> {
 
 const reading = ['GET', 'HEAD'];
 
+/** Lets reading pass, and nothing else. `why` is the answer to other requests. */
+export function readOnly(why = 'this port is read-only\n'): MiddlewareHandler {
+  return async (c, next) => {
+    if (reading.includes(c.req.method)) return next();
+    const headers = { Allow: reading.join(', ') };
+    return c.req.method === 'OPTIONS' ? c.body(null, 204, headers) : c.text(why, 405, headers);
+  };
+}
+
 /** Lets reading pass; whatever may change something needs the token. */
 export function readOnlyWithout(token: AdminToken | undefined): MiddlewareHandler {
+  if (token === undefined) {
+    return readOnly('this port is read-only; start the balancer with --admin-token-file to allow actions\n');
+  }
   return async (c, next) => {
     if (reading.includes(c.req.method)) return next();
     if (c.req.method === 'OPTIONS') return c.body(null, 204, { Allow: reading.join(', ') });
-    if (token === undefined) {
-      return c.text('this port is read-only; start the balancer with --admin-token-file to allow actions\n', 405, {
-        Allow: reading.join(', '),
-      });
-    }
     if (await token.isGiven(c.req.header('authorization'))) return next();
     return c.text('the token is missing or wrong: send Authorization: Bearer TOKEN\n', 401, {
       'WWW-Authenticate': 'Bearer',

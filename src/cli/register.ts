@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
+import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import type { OpenContainers } from '../register/announcing.ts';
+import type { RegisterFacts } from '../register/register-status.ts';
 import { runRegister } from '../register/run-register.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Machine } from '../settings/option.ts';
@@ -17,13 +19,19 @@ import { openRegistry } from './open-registry.ts';
 import { withoutSecrets } from './secrets.ts';
 import { onSignals } from './signals.ts';
 
+type Settings = ReturnType<(typeof registerCommand)['assemble']>;
+
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(registerCommand, invocation);
   const logger = await createLogger(settings.log);
   const registry = await openRegistry(settings.registry, logger);
   const [file, ...args] = invocation.operands;
   const env = withoutSecrets(invocation.env);
+  let facts: (() => RegisterFacts) | undefined;
+  let closeAdmin: (() => Promise<void>) | undefined;
   try {
+    // Before the command starts: if the address is in use, it does not.
+    closeAdmin = await openAdmin(settings, invocation, logger, () => facts?.());
     return await runRegister(settings.register, {
       registry,
       logger,
@@ -37,12 +45,29 @@ export async function run(invocation: Invocation): Promise<number> {
       pid: process.pid,
       random: Math.random,
       onSignals,
+      onAnnouncing: (announcing) => {
+        facts = () => announcing.facts;
+      },
       now: () => performance.now(),
       wall: Date.now,
     });
   } finally {
+    await closeAdmin?.();
     await registry.close();
   }
+}
+
+/** The server of metrics and health, which takes memory only where it is wanted. */
+async function openAdmin(
+  { admin: address, adminHosts: allowed, register }: Settings,
+  { machine }: Invocation,
+  logger: Logger,
+  facts: () => RegisterFacts | undefined,
+): Promise<(() => Promise<void>) | undefined> {
+  if (address === undefined) return undefined;
+  const { serveRegisterAdmin } = await import('./register-admin.ts');
+  const withContainers = register.containers !== undefined;
+  return serveRegisterAdmin({ address, hostname: machine.hostname, allowed }, logger, { facts, withContainers });
 }
 
 async function loadContainers(

@@ -54,6 +54,11 @@ export class ContainerPolicies {
     { readonly chosen: ChosenPolicy; readonly absentSince: number | undefined }
   >();
   readonly #began: number;
+  /** Why the registry is not followed; undefined while it is. */
+  #away: string | undefined = 'it has not answered yet';
+  /** Why something could not be written, by what it was. */
+  readonly #unwritten = new Map<string, string>();
+  #conflicts: readonly string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
 
@@ -79,8 +84,10 @@ export class ContainerPolicies {
         .run<unknown>(() =>
           value === undefined ? this.#session.remove(key, signal) : this.#session.put(key, value, signal),
         )
+        .then(() => this.#unwritten.delete(key))
         .catch((error: unknown) => {
           const reason = describe(error);
+          this.#unwritten.set(key, `${key}: ${reason}`);
           if (signal.aborted || !this.#told.isNew(key, reason)) return;
           logger.error({ event: 'labels-unwritten', service, reason }, `${key} cannot be written: ${reason}`);
         });
@@ -98,6 +105,12 @@ export class ContainerPolicies {
     }
   }
 
+  /** For metrics and readiness. */
+  get state() {
+    const [unwritten] = this.#unwritten.values();
+    return { away: this.#away, unwritten, conflicts: this.#conflicts };
+  }
+
   /** Leaves the registry as it is: the entries of this host end with their lease, so that a restart of the agent changes nothing. */
   async close(): Promise<void> {
     this.#over.abort();
@@ -106,6 +119,9 @@ export class ContainerPolicies {
   }
 
   #take(event: RegistryEvent): void {
+    if (event.kind === 'connected') this.#away = undefined;
+    // A registry that refuses answers. Where labels ask for policies, the refusal of the write is reported.
+    if (event.kind === 'disconnected') this.#away = event.denied === true ? undefined : event.reason;
     if (event.kind === 'snapshot') this.#entries = event.entries;
     if (event.kind === 'changes') {
       const entries = new Map(this.#entries);
@@ -172,8 +188,10 @@ export class ContainerPolicies {
       // Hosts that began just now have not said yet what their containers ask for.
       await this.#carryOut(wanted, this.#hasBegun());
       this.#told.isNew('apply', undefined);
+      this.#unwritten.delete('all');
     } catch (error) {
       const reason = describe(error);
+      this.#unwritten.set('all', reason);
       if (!signal.aborted && this.#told.isNew('apply', reason)) {
         logger.error({ event: 'labels-unapplied', reason }, `the policies of labels are tried again: ${reason}`);
       }
@@ -186,6 +204,7 @@ export class ContainerPolicies {
     const { registry, random, logger } = this.#parts;
     const options = { set: this.#set, prune, take: false, maxPrune: Number.POSITIVE_INFINITY };
     let declared = chosen.map(declaredOf);
+    const conflicts: string[] = [];
     // Each attempt leaves out what the one before could not write.
     for (let attempt = 0; attempt <= chosen.length; attempt += 1) {
       const { plan } = await carryOut({ registry, declared, options, random, signal: this.#over.signal });
@@ -195,9 +214,11 @@ export class ContainerPolicies {
       for (const problem of plan.problems) {
         const reason = planProblemText(problem);
         const key = problem.declared?.key ?? 'all';
+        conflicts.push(reason);
         if (!this.#told.isNew(key, reason)) continue;
         logger.error({ event: 'labels-conflict', key, reason }, `the labels of a container do not count: ${reason}`);
       }
+      this.#conflicts = conflicts;
       if (refused.size === 0) return;
       declared = declared.filter(({ key }) => !refused.has(key));
     }

@@ -9,10 +9,12 @@ import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe } from '../../model/fault.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 import { afterEvent, afterInspection, type SeenContainer } from './container-run.ts';
+import type { EngineRecord } from './engine-record.ts';
 
 export type ContainerWatchParts = {
   readonly engine: EngineApi;
   readonly logger: Logger;
+  readonly record: EngineRecord;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
   /** Some containers changed. */
@@ -99,12 +101,14 @@ export class ContainerWatch {
 
   /** Reads all containers now, because events may be missing from before, and looks for lost ones from time to time. */
   async #list({ announcesStops }: EngineFacts, signal: AbortSignal): Promise<void> {
-    const { engine } = this.#parts;
+    const { engine, record } = this.#parts;
     for (let first = true; !signal.aborted; ) {
       try {
         const listed = await engine.list({}, signal);
-        await this.#compare(listed, first);
+        const moved = await this.#compare(listed, first);
         if (signal.aborted) return;
+        // podman is asked more often than it tells.
+        if (!first && announcesStops) record.addMissed(moved);
         if (first) this.#setAway(undefined);
         first = false;
         this.#complete = true;
@@ -117,12 +121,13 @@ export class ContainerWatch {
     }
   }
 
-  /** Inspects the containers that came or went; with `all`, those as well that are where they were. */
-  async #compare(listed: readonly ListedContainer[], all: boolean): Promise<void> {
+  /** Inspects the containers that came or went, and returns how many did; with `all`, it inspects those as well that are where they were. */
+  async #compare(listed: readonly ListedContainer[], all: boolean): Promise<number> {
     const ids = new Set(listed.map(({ id }) => id));
     const come = listed.filter(({ id, labels }) => isLabelled(labels) && (all || !this.#seen.has(id)));
     const went = [...this.#seen.keys()].filter((id) => !ids.has(id));
     await Promise.all([...come.map(({ id }) => id), ...went].map((id) => this.#read(id)));
+    return come.filter(({ id }) => this.#seen.has(id)).length + went.filter((id) => !this.#seen.has(id)).length;
   }
 
   #onEvent(event: EngineEvent): void {
@@ -182,8 +187,10 @@ export class ContainerWatch {
   }
 
   #setAway(reason: string | undefined): void {
-    const { logger, engine } = this.#parts;
+    const { logger, engine, record } = this.#parts;
     const { location } = engine;
+    if (reason === undefined) record.answers();
+    else record.lost(reason);
     if (reason === this.#away) return;
     this.#away = reason;
     if (reason === undefined) {
