@@ -110,5 +110,6 @@ function refusedReason(instances: readonly RegistrationState[]): string | undefi
   const [first, ...more] = instances.filter(({ state }) => state === 'refused');
   if (first === undefined) return undefined;
   const others = more.length === 0 ? '' : `, and ${more.length} more`;
-  return `${first.name}: ${first.reason ?? 'refused'}${others}`;
+  const { name, reason = 'refused' } = first;
+  return `${reason.includes(name) ? reason : `${name}: ${reason}`}${others}`;
 }
