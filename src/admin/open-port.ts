@@ -1,6 +1,4 @@
-import { createServer, type Server } from 'node:http';
-import { serve } from '@hono/node-server';
-import type { Hono } from 'hono';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Logger } from 'pino';
 import { type Address, formatAddress, isLoopback } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
@@ -37,19 +35,12 @@ export type PortOptions = {
 
 /** Listens for requests. Anyone who reaches the address can read `what`. The answer closes it. Rejects with Fault `address-in-use`. */
 export async function openPort(
-  app: Hono,
+  listener: RequestListener,
   what: string,
   { hosts, logger, limits }: PortOptions,
 ): Promise<() => Promise<void>> {
   const { address } = hosts;
-  app.onError((error, c) => {
-    logger.error(
-      { event: 'admin-failed', path: c.req.path, reason: describe(error) },
-      'a request to the admin port failed',
-    );
-    return c.text('the request failed; see the log\n', 500);
-  });
-  const server = await listen(app, address, limits);
+  const server = await listen(listener, address, limits);
   if (!isLoopback(address)) {
     const at = formatAddress(address);
     logger.info({ event: 'admin-exposed', address: at }, `everyone who can reach ${at} can read ${what}`);
@@ -60,6 +51,14 @@ export async function openPort(
       server.close(() => resolve());
       server.closeAllConnections();
     });
+}
+
+/** The answer to a request that failed, with 500. */
+export const failedAnswer = 'the request failed; see the log\n';
+
+/** Logs a request that failed. */
+export function logFailed(logger: Logger, path: string, error: unknown): void {
+  logger.error({ event: 'admin-failed', path, reason: describe(error) }, 'a request to the admin port failed');
 }
 
 /** Logged once a minute at most: else a client could fill the log. */
@@ -78,22 +77,17 @@ function warnWhenFull(server: Server, logger: Logger): void {
   });
 }
 
-function listen(app: Hono, { host, port, family }: Address, limits: AdminLimits): Promise<Server> {
+function listen(listener: RequestListener, { host, port, family }: Address, limits: AdminLimits): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = serve({
-      fetch: app.fetch,
-      hostname: host,
-      port,
-      createServer,
-      serverOptions: {
-        headersTimeout: limits.headersMs,
-        requestTimeout: limits.requestMs,
-        maxHeaderSize: limits.headerBytes,
-        keepAliveTimeout: limits.headersMs,
-        // How often the two are looked at; by default every 30 s.
-        connectionsCheckingInterval: Math.ceil(limits.headersMs / 5),
-      },
-    }) as Server;
+    const times = {
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      maxHeaderSize: limits.headerBytes,
+      keepAliveTimeout: limits.headersMs,
+      // How often the two are looked at; by default every 30 s.
+      connectionsCheckingInterval: Math.ceil(limits.headersMs / 5),
+    };
+    const server = createServer(times, listener);
     server.timeout = limits.idleMs;
     server.maxConnections = limits.connections;
     server.once('listening', () => resolve(server));
@@ -110,5 +104,6 @@ function listen(app: Hono, { host, port, family }: Address, limits: AdminLimits)
         }),
       );
     });
+    server.listen(port, host);
   });
 }

@@ -1,3 +1,4 @@
+import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { Logger } from 'pino';
@@ -9,7 +10,7 @@ import type { Planner } from '../balance/preview/planner.ts';
 import { type ActionsParts, addActions } from './actions.ts';
 import { answerJson } from './answer-json.ts';
 import { type HostRules, harmlessAnswers, onlyOwnHosts, readOnlyWithout } from './gate.ts';
-import { type AdminLimits, adminLimits, openPort } from './open-port.ts';
+import { type AdminLimits, adminLimits, failedAnswer, logFailed, openPort } from './open-port.ts';
 import { addPage } from './page-files.ts';
 import { addPlan, exceptPlans } from './plan.ts';
 import { describeTrouble } from './status-server.ts';
@@ -68,7 +69,12 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
   addPlan(app, planner, token);
   addPage(app, page);
   app.notFound((c) => c.text('there are / (a page), /metrics, /healthz, /serving, /readyz and /status\n', 404));
-  return openPort(app, 'metrics, status, services, addresses of instances and the log', { hosts, logger, limits });
+  app.onError((error, c) => {
+    logFailed(logger, c.req.path, error);
+    return c.text(failedAnswer, 500);
+  });
+  const listener = getRequestListener(app.fetch, { hostname: hosts.address.host });
+  return openPort(listener, 'metrics, status, services, addresses of instances and the log', { hosts, logger, limits });
 }
 
 const describeLeaving = ({ stopsInMs }: LeavingStatus): string =>
