@@ -37,7 +37,7 @@ export const registerParts = {
   policies: 'the policies of labels cannot be written',
 } as const;
 
-export type RegisterPart = keyof typeof registerParts;
+type RegisterPart = keyof typeof registerParts;
 
 type RegisterTrouble = { readonly part: RegisterPart; readonly means: string; readonly reason: string };
 
