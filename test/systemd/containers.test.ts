@@ -81,6 +81,8 @@ describe.skipIf(reason !== undefined)('pointsman-containers.service', () => {
     expect(await keys()).toContain('-web-1');
     const pid = await value('pointsman-containers', 'MainPID');
     expect(await machine.run('stat', '--format=%U', `/proc/${pid}`)).not.toBe('root');
+    // CAP_KILL, the fifth bit, alone.
+    expect(await machine.run('grep', 'CapEff', `/proc/${pid}/status`)).toMatch(/\t0*20$/);
   });
 
   test('is started again after a crash, and its instances stay meanwhile', async () => {
