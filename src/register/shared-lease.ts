@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { OncePerReason } from '../logging/once-per-reason.ts';
-import { Fault } from '../model/fault.ts';
+import { errorCode, Fault } from '../model/fault.ts';
 import type { Registry, Session, SessionEvent } from '../registry/registry.ts';
 import { KeyWatch } from './key-watch.ts';
 
@@ -70,6 +70,15 @@ export class SharedLease {
   /** Whether the registry has granted the lease. Before that no put can have arrived. */
   get granted(): boolean {
     return this.#granted;
+  }
+
+  /** Reads a key, whoever has it; undefined when it is not there, or this user has no right to read it. Rejects with a Fault. */
+  async valueOf(key: string, signal: AbortSignal): Promise<string | undefined> {
+    const listing = await this.#registry.read(key, signal).catch((error: unknown) => {
+      if (errorCode(error) === 'registry-denied') return undefined;
+      throw error;
+    });
+    return listing?.entries.find((entry) => entry.key === key)?.value;
   }
 
   /** Watches a key that another process holds. The caller closes it. */

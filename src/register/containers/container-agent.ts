@@ -163,7 +163,7 @@ export class ContainerAgent {
   #carryOut(wanted: ReadonlyMap<string, Want>): void {
     const before = this.#wanted;
     this.#wanted = wanted;
-    for (const [name, want] of before) if (!wanted.has(name)) this.#takeOut(name, want);
+    for (const [name, want] of before) if (!wanted.has(name) && want.how !== 'drop') this.#takeOut(name, want);
     for (const [name, { how, declared, container }] of wanted) {
       const former = before.get(name);
       const same =
@@ -181,7 +181,10 @@ export class ContainerAgent {
           this.#registrations.all.get(name)?.pause();
           break;
         case 'retire':
-          this.#registrations.retire(name);
+          this.#registrations.retire(name, declared);
+          break;
+        case 'drop':
+          this.#registrations.drop(name, declared);
           break;
       }
     }

@@ -9,6 +9,7 @@ import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe } from '../../model/fault.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 import { afterEvent, afterInspection, type SeenContainer } from './container-run.ts';
+import { KnownKills } from './known-kills.ts';
 
 export type ContainerWatchParts = {
   readonly engine: EngineApi;
@@ -29,6 +30,9 @@ const listEveryMs = 30_000;
 /** The same where no event tells of a container that is asked to end. */
 const pollEveryMs = 500;
 
+/** The states of a container whose application may run. podman's default list leaves out what is `stopping`. */
+const runningStates: readonly string[] = ['running', 'paused', 'stopping'];
+
 /** Follows the containers of an engine that have labels for pointsman. While the engine does not answer, they stay as they are. */
 export class ContainerWatch {
   readonly #parts: ContainerWatchParts;
@@ -39,7 +43,9 @@ export class ContainerWatch {
   /** Why the engine is not followed; undefined when it is. */
   #away: string | undefined = 'not connected yet';
   #running: Promise<void> | undefined;
-  #complete = false;
+  readonly #kills = new KnownKills();
+  /** Resolves when the events are known that happened before the stream opened: until then an inspection says too little. */
+  #caughtUp: Promise<void> = Promise.resolve();
 
   readonly #unread = new OncePerReason();
   /** An engine with hundreds of containers slows down with more. */
@@ -54,11 +60,6 @@ export class ContainerWatch {
   /** The containers that run or are paused, by id. */
   get seen(): ReadonlyMap<string, SeenContainer> {
     return this.#seen;
-  }
-
-  /** Whether all containers were read once. */
-  get complete(): boolean {
-    return this.#complete;
   }
 
   begin(): void {
@@ -84,7 +85,10 @@ export class ContainerWatch {
       const listing = new AbortController();
       const onOpen = (facts: EngineFacts) => {
         failures = 0;
-        void this.#list(facts, AbortSignal.any([signal, listing.signal]));
+        const until = AbortSignal.any([signal, listing.signal]);
+        this.#kills.clear();
+        this.#caughtUp = this.#catchUp(facts, until);
+        void this.#list(facts, until);
       };
       try {
         await engine.events({ onOpen, onEvent: (event) => this.#onEvent(event) }, signal);
@@ -97,17 +101,34 @@ export class ContainerWatch {
     }
   }
 
+  /** Reads the kills that were sent before the stream opened. Never rejects: without them the agent knows less, and goes on. */
+  async #catchUp({ announcesStops, openedAt }: EngineFacts, signal: AbortSignal): Promise<void> {
+    // podman's events do not name the signal, and its inspection says `stopping`.
+    if (!announcesStops) return;
+    const { engine, logger } = this.#parts;
+    try {
+      for (const event of await engine.pastKills(openedAt, signal)) this.#apply(event);
+      this.#unread.isNew('past', undefined);
+    } catch (error) {
+      const reason = describe(error);
+      if (signal.aborted || !this.#unread.isNew('past', reason)) return;
+      const message = `containers that were asked to end before now count as running: past events cannot be read: ${reason}`;
+      logger.warn({ event: 'past-events-unread', engine: engine.location, reason }, message);
+    }
+  }
+
   /** Reads all containers now, because events may be missing from before, and looks for lost ones from time to time. */
   async #list({ announcesStops }: EngineFacts, signal: AbortSignal): Promise<void> {
     const { engine } = this.#parts;
+    await this.#caughtUp;
     for (let first = true; !signal.aborted; ) {
       try {
-        const listed = await engine.list({}, signal);
-        await this.#compare(listed, first);
+        const listed = await engine.list({ all: !announcesStops }, signal);
+        const running = announcesStops ? listed : listed.filter(({ state }) => runningStates.includes(state));
+        await this.#compare(running, first);
         if (signal.aborted) return;
         if (first) this.#setAway(undefined);
         first = false;
-        this.#complete = true;
         this.#parts.onChange();
       } catch (error) {
         if (!signal.aborted) this.#setAway(describe(error));
@@ -128,13 +149,18 @@ export class ContainerWatch {
   #onEvent(event: EngineEvent): void {
     const { container: id, action } = event;
     const before = this.#seen.get(id);
-    if (before !== undefined) {
-      const after = afterEvent(before, event);
-      this.#seen.set(id, after);
-      if (after !== before) this.#parts.onChange();
-    }
+    this.#apply(event);
     // Of a container that is not known, only its start matters: the labels of a container never change.
     if (before !== undefined || action === 'start' || this.#reading.has(id)) void this.#read(id);
+  }
+
+  #apply(event: EngineEvent): void {
+    this.#kills.add(event);
+    const before = this.#seen.get(event.container);
+    if (before === undefined) return;
+    const after = afterEvent(before, event);
+    this.#seen.set(event.container, after);
+    if (after !== before) this.#parts.onChange();
   }
 
   /** Inspects a container, again if something happens to it meanwhile. Never rejects. */
@@ -160,11 +186,12 @@ export class ContainerWatch {
     const { engine, logger, onChange } = this.#parts;
     const { signal } = this.#closing;
     try {
+      await this.#caughtUp;
       const container = await this.#inTurn(() => engine.inspect(id, signal));
       this.#unread.isNew('container', undefined);
       if (reading.stale || signal.aborted) return;
       const labelled = container !== undefined && isLabelled(container.labels);
-      const after = labelled ? afterInspection(this.#seen.get(id), container) : undefined;
+      const after = labelled ? afterInspection(this.#seen.get(id), container, this.#kills.of(id)) : undefined;
       if (after === undefined) this.#seen.delete(id);
       else this.#seen.set(id, after);
       onChange();
