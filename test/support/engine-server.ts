@@ -74,7 +74,10 @@ export async function startEngineServer(
   /** As Docker does: at once, since `until` is over. */
   const answerPast = (query: URLSearchParams, response: ServerResponse): void => {
     if (past === 'never answered') return;
-    if (past === 'refused') return void response.writeHead(403).end('{"message":"not allowed"}');
+    if (past === 'refused') {
+      response.writeHead(403).end('{"message":"not allowed"}');
+      return;
+    }
     response.writeHead(200).flushHeaders();
     const [until, { event: actions }] = [Number(query.get('until')), JSON.parse(query.get('filters') ?? '{}')];
     for (const event of sent) {
@@ -87,7 +90,10 @@ export async function startEngineServer(
     if (podman) response.setHeader('Libpod-Api-Version', '4.3.1');
     if (url.startsWith('/events')) {
       const query = new URL(url, 'http://engine').searchParams;
-      if (query.has('until')) return answerPast(query, response);
+      if (query.has('until')) {
+        answerPast(query, response);
+        return;
+      }
       response.writeHead(200).flushHeaders();
       streams.add(response.on('close', () => streams.delete(response)));
       return;

@@ -138,10 +138,14 @@ export class ContainerWatch {
     }
   }
 
-  /** Inspects the containers that came or went; with `all`, those as well that are where they were. */
+  /** Inspects the containers that came or went, or begin to stop; with `all`, those as well that are where they were. */
   async #compare(listed: readonly ListedContainer[], all: boolean): Promise<void> {
     const ids = new Set(listed.map(({ id }) => id));
-    const come = listed.filter(({ id, labels }) => isLabelled(labels) && (all || !this.#seen.has(id)));
+    const isNew = ({ id, state }: ListedContainer) => {
+      const seen = this.#seen.get(id);
+      return seen === undefined || (state === 'stopping' && seen.container.phase !== 'stopping');
+    };
+    const come = listed.filter((one) => isLabelled(one.labels) && (all || isNew(one)));
     const went = [...this.#seen.keys()].filter((id) => !ids.has(id));
     await Promise.all([...come.map(({ id }) => id), ...went].map((id) => this.#read(id)));
   }
