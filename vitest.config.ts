@@ -49,6 +49,7 @@ const leftOfScenarios = [
   'acme/dns',
   'acme/renewals',
   'containers/podman-labels',
+  'containers/missed-stops',
 ].map((name) => `test/${name}.test.ts`);
 
 const otherHaproxies = ['trixie', 'forky', 'sid']
