@@ -183,7 +183,7 @@ export class Announcement {
     const { logger } = this.#parts;
     const { message, hint } = this.#refusal();
     const holder = this.#current.kind === 'hand' ? this.#current.value : this.#current.address;
-    const about = { key: this.key, holder };
+    const about = { key: this.key, instance: this.#name, holder };
     if (this.#announcedBefore) {
       logger.error({ event: 'taken', ...about }, `${message}; pointsman registers this one again when the key is free`);
     } else if (Number.isFinite(leftMs)) {

@@ -7,6 +7,8 @@ export type RegistrationSetParts = {
   readonly openRegistration: (
     declared: Declared,
     hooks: Pick<RegistrationParts, 'whenOwned' | 'onRefused' | 'departure' | 'onGone'>,
+    /** More fields for the lines of its log. */
+    about?: Readonly<Record<string, string>>,
   ) => Registration;
   readonly openDeparture: () => Departure;
   readonly logger: Logger;

@@ -159,7 +159,10 @@ function openHost({
         await stopped;
         return docker(['inspect', '--format', '{{.State.ExitCode}}', container]);
       };
-      return { ended: exitCode() };
+      const ended = exitCode();
+      // A test that fails before it awaits this has another reason.
+      ended.catch(() => undefined);
+      return { ended };
     },
     async removeContainers(): Promise<void> {
       const all = (await engine.docker(['ps', '--all', '--quiet'])).split('\n').filter((id) => id !== '');

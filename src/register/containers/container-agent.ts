@@ -63,7 +63,11 @@ export class ContainerAgent {
   constructor(parts: ContainerAgentParts) {
     const { engine, logger, random } = parts;
     this.#parts = parts;
-    this.#registrations = new RegistrationSet({ ...parts, onGone: () => this.#schedule() });
+    this.#registrations = new RegistrationSet({
+      ...parts,
+      openRegistration: (declared, hooks) => parts.openRegistration(declared, hooks, this.#containerOf(declared)),
+      onGone: () => this.#schedule(),
+    });
     this.#watch = new ContainerWatch({ engine, logger, random, onChange: () => this.#schedule() });
   }
 
@@ -201,6 +205,11 @@ export class ContainerAgent {
       this.#logUnhealthy(name, id, 'is taken out of the registry');
     }
     this.#registrations.drop(name);
+  }
+
+  #containerOf({ instance: { service, id } }: Declared): { readonly container: string } {
+    const container = this.#wanted.get(`${service}/${id}`)?.container ?? '';
+    return { container: this.#watch.seen.get(container)?.container.name ?? container };
   }
 
   #logUnhealthy(instance: string, id: string, becomes: string): void {
