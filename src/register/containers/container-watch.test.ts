@@ -52,7 +52,7 @@ function start(pastKills: EngineApi['pastKills'], { announcesStops = true, state
   };
 }
 
-test('an agent that starts knows who was asked to end before it reads any container', async () => {
+test('an agent that starts knows who was asked to end before it counts a container as running', async () => {
   let answer: (events: readonly EngineEvent[]) => void = () => undefined;
   const past = new Promise<readonly EngineEvent[]>((resolve) => {
     answer = resolve;
@@ -60,8 +60,9 @@ test('an agent that starts knows who was asked to end before it reads any contai
   const { inspections, stage, streams, isConnected } = start(() => past);
   await until('the stream is open', () => streams.length === 1);
   streams[0]?.handlers.onEvent({ ...kill(1), action: 'start' });
+  await until('the container is inspected', () => inspections() > 0);
   await new Promise(setImmediate);
-  expect(inspections()).toBe(0);
+  expect(stage()).toBeUndefined();
   answer([kill(15)]);
   await isConnected();
   expect(stage()).toBe('ending');

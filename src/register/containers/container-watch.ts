@@ -190,9 +190,9 @@ export class ContainerWatch {
     const { engine, logger, onChange } = this.#parts;
     const { signal } = this.#closing;
     try {
-      await this.#caughtUp;
       const container = await this.#inTurn(() => engine.inspect(id, signal));
       this.#unread.isNew('container', undefined);
+      await this.#caughtUp;
       if (reading.stale || signal.aborted) return;
       const labelled = container !== undefined && isLabelled(container.labels);
       const after = labelled ? afterInspection(this.#seen.get(id), container, this.#kills.of(id)) : undefined;
