@@ -49,6 +49,7 @@ const leftOfScenarios = [
   'acme/dns',
   'acme/renewals',
   'containers/podman-labels',
+  'containers/missed-stops',
   // `systemd/systemd` boots the same machine for the balancer.
   'systemd/containers',
 ].map((name) => `test/${name}.test.ts`);

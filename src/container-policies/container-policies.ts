@@ -1,24 +1,18 @@
-import type { Logger } from 'pino';
 import { carryOut } from '../apply/carry-out.ts';
 import type { ApplyProblem } from '../apply/plan-apply.ts';
 import type { Declared } from '../declarations/declared.ts';
 import { OncePerReason } from '../logging/once-per-reason.ts';
 import { describe } from '../model/fault.ts';
 import { policyKey } from '../model/key.ts';
-import { formatLabelPolicy, labelsKey } from '../model/label-policy.ts';
 import type { ServiceName } from '../model/name.ts';
 import { parseSetName, type SetName } from '../model/set-name.ts';
-import { type Entry, type Follower, keysFrom, type Registry, type RegistryEvent, type Session } from '../registry/registry.ts'; // biome-ignore format: one line
+import { type Entry, type Follower, keysFrom, type Registry, type RegistryEvent } from '../registry/registry.ts'; // biome-ignore format: one line
 import { SerialQueue } from '../waiting/serial-queue.ts';
 import { type ChosenPolicy, type ContainerPolicy, choosePolicies, hostPolicies } from './choose-policies.ts';
+import { HostEntries, type HostEntriesParts } from './host-entries.ts';
 
-export type ContainerPoliciesParts = {
+export type ContainerPoliciesParts = HostEntriesParts & {
   readonly registry: Registry;
-  readonly logger: Logger;
-  /** The name of this host; each host has its own. */
-  readonly host: string;
-  /** How long the entries of this host stay after the agent was killed, in ms. */
-  readonly ttlMs: number;
   /**
    * How long a policy stays that no container asks for any more, in ms: a container that is made again is away for a moment, and a policy
    * that comes and goes costs a reload each.
@@ -41,12 +35,11 @@ const everyMs = 60_000;
 export class ContainerPolicies {
   readonly #parts: ContainerPoliciesParts;
   readonly #set: SetName;
-  readonly #session: Session;
+  readonly #hostEntries: HostEntries;
   readonly #follower: Follower;
   readonly #writes = new SerialQueue();
   readonly #over = new AbortController();
   readonly #told = new OncePerReason();
-  readonly #own = new Map<ServiceName, string>();
   #entries: ReadonlyMap<string, Entry> | undefined;
   /** The policies that are to be there: also those that nobody has asked for since less than the time of grace. */
   readonly #wanted = new Map<
@@ -56,8 +49,8 @@ export class ContainerPolicies {
   readonly #began: number;
   /** Why the registry is not followed; undefined while it is. */
   #away: string | undefined = 'it has not answered yet';
-  /** Why something could not be written, by what it was. */
-  readonly #unwritten = new Map<string, string>();
+  /** Why the policies could not be written. */
+  #unapplied: string | undefined;
   #conflicts: readonly string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
@@ -68,54 +61,25 @@ export class ContainerPolicies {
     const set = parseSetName(setName);
     if (!set.ok) throw new Error(set.reason);
     this.#set = set.value;
-    const { registry, ttlMs } = parts;
-    this.#session = registry.openSession({ ttlMs, mayReplace: () => true, onEvent: () => undefined });
-    this.#follower = registry.follow((event) => this.#take(event), keysFrom('labels/'));
+    this.#hostEntries = new HostEntries(parts);
+    this.#follower = parts.registry.follow((event) => this.#take(event), keysFrom('labels/'));
   }
 
   /** Tells what the containers of this host ask for now, all of them. */
   update(asked: readonly ContainerPolicy[]): void {
-    const { host, logger } = this.#parts;
-    const now = hostPolicies(asked);
-    const write = (service: ServiceName, value: string | undefined) => {
-      const key = labelsKey(service, host);
-      const { signal } = this.#over;
-      void this.#writes
-        .run<unknown>(() =>
-          value === undefined ? this.#session.remove(key, signal) : this.#session.put(key, value, signal),
-        )
-        .then(() => this.#unwritten.delete(key))
-        .catch((error: unknown) => {
-          const reason = describe(error);
-          this.#unwritten.set(key, `${key}: ${reason}`);
-          if (signal.aborted || !this.#told.isNew(key, reason)) return;
-          logger.error({ event: 'labels-unwritten', service, reason }, `${key} cannot be written: ${reason}`);
-        });
-    };
-    for (const service of this.#own.keys()) {
-      if (now.has(service)) continue;
-      this.#own.delete(service);
-      write(service, undefined);
-    }
-    for (const [service, policy] of now) {
-      const value = formatLabelPolicy(policy);
-      if (this.#own.get(service) === value) continue;
-      this.#own.set(service, value);
-      write(service, value);
-    }
+    this.#hostEntries.update(hostPolicies(asked));
   }
 
   /** For metrics and readiness. */
   get state() {
-    const [unwritten] = this.#unwritten.values();
-    return { away: this.#away, unwritten, conflicts: this.#conflicts };
+    return { away: this.#away, unwritten: this.#hostEntries.unwritten ?? this.#unapplied, conflicts: this.#conflicts };
   }
 
   /** Leaves the registry as it is: the entries of this host end with their lease, so that a restart of the agent changes nothing. */
   async close(): Promise<void> {
     this.#over.abort();
     clearTimeout(this.#timer);
-    await Promise.all([this.#follower.close(), this.#writes.idle()]);
+    await Promise.all([this.#follower.close(), this.#hostEntries.close(), this.#writes.idle()]);
   }
 
   #take(event: RegistryEvent): void {
@@ -131,7 +95,9 @@ export class ContainerPolicies {
       }
       this.#entries = entries;
     }
-    if (event.kind === 'snapshot' || event.kind === 'changes') this.#choose();
+    if (this.#entries === undefined || (event.kind !== 'snapshot' && event.kind !== 'changes')) return;
+    this.#hostEntries.follow(this.#entries);
+    this.#choose();
   }
 
   #choose(): void {
@@ -188,10 +154,10 @@ export class ContainerPolicies {
       // Hosts that began just now have not said yet what their containers ask for.
       await this.#carryOut(wanted, this.#hasBegun());
       this.#told.isNew('apply', undefined);
-      this.#unwritten.delete('all');
+      this.#unapplied = undefined;
     } catch (error) {
       const reason = describe(error);
-      this.#unwritten.set('all', reason);
+      this.#unapplied = reason;
       if (!signal.aborted && this.#told.isNew('apply', reason)) {
         logger.error({ event: 'labels-unapplied', reason }, `the policies of labels are tried again: ${reason}`);
       }

@@ -16,6 +16,11 @@ export interface EngineApi {
    * rejects when the stream ends in another way, and then events may be missing.
    */
   events(handlers: EventHandlers, signal: AbortSignal): Promise<void>;
+  /**
+   * The `kill` events that the engine still has from before `until`, oldest first. Docker keeps the last 256 events of all kinds since its
+   * own start. Its deadline is short, since an agent waits for the answer before it announces anything.
+   */
+  pastKills(until: EngineTime, signal: AbortSignal): Promise<readonly EngineEvent[]>;
   /** Sends a signal, by its name: `TERM`. False when there is no such container, or it does not run. */
   kill(container: string, signalName: string, signal?: AbortSignal): Promise<boolean>;
   /**
@@ -33,7 +38,12 @@ export type EngineFacts = {
    * the end, and only an inspection says `stopping`.
    */
   readonly announcesStops: boolean;
+  /** A time that is not before the one at which the stream of events opened. */
+  readonly openedAt: EngineTime;
 };
+
+/** A time by the engine's clock, in ms since 1970. */
+export type EngineTime = number;
 
 export type EventHandlers = {
   readonly onOpen: (facts: EngineFacts) => void;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startEngineServer } from '../../test/support/engine-server.ts';
+import type { EngineFacts } from './engine-api.ts';
 import { HttpEngine } from './http-engine.ts';
 
 let dir = '';
@@ -55,6 +56,36 @@ describe('an engine', () => {
     } finally {
       server.close();
     }
+  });
+
+  test('tells the kills that happened before its stream of events opened', async () => {
+    const path = join(dir, 'engine.sock');
+    const server = await startEngineServer(path);
+    server.send('f00d', 'kill', { signal: '23' });
+    server.send('f00d', 'die');
+    const opened = new AbortController();
+    const engine = engineAt(path);
+    let openedAt = 0;
+    const onOpen = (facts: EngineFacts) => {
+      openedAt = facts.openedAt;
+      opened.abort();
+    };
+    await engine.events({ onOpen, onEvent: () => undefined }, opened.signal);
+    const { signal } = new AbortController();
+    const kill = { container: 'f00d', action: 'kill', signal: 23 };
+    expect(await engine.pastKills(openedAt, signal)).toEqual([expect.objectContaining(kill)]);
+    expect(await engine.pastKills(openedAt - 60_000, signal)).toEqual([]);
+  });
+
+  test.each([
+    ['refuses', 'refused', /^the engine answered 403 to GET \/events: not allowed$/],
+    ['never answers', 'never answered', /^the engine did not answer within 3 s$/],
+    ['never completes', 'never complete', /^the engine did not answer within 3 s$/],
+  ] as const)('whose proxy %s a request for past events says so soon', async (_, past, message) => {
+    const path = join(dir, 'engine.sock');
+    await startEngineServer(path, { past });
+    const asked = engineAt(path).pastKills(Date.now(), new AbortController().signal);
+    await expect(asked).rejects.toMatchObject({ code: 'engine', message: expect.stringMatching(message) });
   });
 
   test('whose stream of events ends tells so, and one that is left does not', async () => {

@@ -1,12 +1,19 @@
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { type EngineAddress, formatEngineAddress } from '../model/engine-address.ts';
 import { describe, errorCode, Fault } from '../model/fault.ts';
-import type { EngineApi, EventHandlers } from './engine-api.ts';
+import type { EngineEvent } from './container.ts';
+import type { EngineApi, EngineTime, EventHandlers } from './engine-api.ts';
+import { engineTimeOf } from './engine-time.ts';
 import { EventLines } from './event-lines.ts';
 import { readContainer, readEvent, readList } from './read-answer.ts';
 
 /** The engine answers from memory; an inspection of 500 containers at once took 40 ms each. */
 const deadlineMs = 10_000;
+/**
+ * Docker answers from memory. An agent that waited for longer than the time to live of its instances, 10 s by default, would lose them to
+ * a proxy that does not answer.
+ */
+const pastDeadlineMs = 3000;
 /** A list of 1000 containers has 3 MB. */
 const longestAnswer = 64 * 1024 * 1024;
 
@@ -15,14 +22,20 @@ const events = [
   ...['start', 'restart', 'kill', 'die', 'died', 'stop', 'pause', 'unpause', 'health_status'],
   ...['destroy', 'remove', 'rename', 'connect', 'disconnect'],
 ];
-const eventsPath = `/events?filters=${encodeURIComponent(JSON.stringify({ type: ['container', 'network'], event: events }))}`;
+const eventsPath = `/events?filters=${filterOf({ type: ['container', 'network'], event: events })}`;
+const killsPath = `/events?since=0&filters=${filterOf({ type: ['container'], event: ['kill'] })}`;
 
 /** The engine's API over HTTP, on a unix socket or over TCP. */
 export class HttpEngine implements EngineApi {
   readonly location: string;
   readonly #place: RequestOptions;
+  readonly #isLocal: boolean;
+  readonly #wall: () => number;
 
-  constructor(address: EngineAddress) {
+  /** `wall` is the time of day, in ms. */
+  constructor(address: EngineAddress, wall: () => number = Date.now) {
+    this.#isLocal = address.kind === 'unix';
+    this.#wall = wall;
     this.location = formatEngineAddress(address);
     this.#place =
       address.kind === 'unix'
@@ -47,10 +60,19 @@ export class HttpEngine implements EngineApi {
 
   async events(handlers: EventHandlers, signal: AbortSignal): Promise<void> {
     try {
-      await this.#follow(handlers, signal);
+      await this.#stream(eventsPath, handlers, signal);
+      // An engine never ends it by itself.
+      throw this.#failure(new Error('the engine ended the stream of events'), signal);
     } catch (error) {
       if (!signal.aborted) throw error;
     }
+  }
+
+  async pastKills(until: EngineTime, signal: AbortSignal): Promise<readonly EngineEvent[]> {
+    const events: EngineEvent[] = [];
+    const handlers = { onOpen: () => undefined, onEvent: (event: EngineEvent) => void events.push(event) };
+    await this.#stream(`${killsPath}&until=${(until / 1000).toFixed(3)}`, handlers, signal, pastDeadlineMs);
+    return events;
   }
 
   async kill(container: string, signalName: string, signal?: AbortSignal): Promise<boolean> {
@@ -96,19 +118,19 @@ export class HttpEngine implements EngineApi {
         answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(parts).toString() }));
       });
       // Not a signal of its own: hundreds of requests may wait for their turn with one signal of the caller.
-      const timer = limitMs === undefined ? undefined : setTimeout(() => asked.destroy(late), limitMs);
+      const timer = limitMs === undefined ? undefined : setTimeout(() => asked.destroy(late(limitMs)), limitMs);
       asked.on('error', fail);
       asked.on('close', () => clearTimeout(timer));
       asked.end();
     });
   }
 
-  /** Rejects when the stream ends: an engine never ends it by itself. */
-  #follow({ onOpen, onEvent }: EventHandlers, signal: AbortSignal): Promise<never> {
-    return new Promise((_, reject) => {
+  /** Resolves when the engine has sent its whole answer. With `limitMs`, that is the limit of all of it, else of its beginning. */
+  #stream(path: string, { onOpen, onEvent }: EventHandlers, signal: AbortSignal, limitMs?: number): Promise<void> {
+    return new Promise((resolve, reject) => {
       const fail = (error: Error) => reject(this.#failure(error, signal));
-      const asked = request({ ...this.#place, agent: false, path: eventsPath, signal }, (answer) => {
-        clearTimeout(timer);
+      const asked = request({ ...this.#place, agent: false, path, signal }, (answer) => {
+        if (limitMs === undefined) clearTimeout(timer);
         if (answer.statusCode !== 200) {
           readStart(answer)
             .then((text) => fail(this.#refusal('GET /events', { status: answer.statusCode ?? 0, text })), fail)
@@ -122,11 +144,16 @@ export class HttpEngine implements EngineApi {
           if (event !== undefined) onEvent(event);
         });
         answer.on('data', (part: Buffer) => lines.add(part));
+        answer.on('end', () => resolve());
         answer.on('error', fail);
         answer.on('close', () => fail(new Error('the engine ended the stream of events')));
-        onOpen({ announcesStops: answer.headers['libpod-api-version'] === undefined });
+        onOpen({
+          announcesStops: answer.headers['libpod-api-version'] === undefined,
+          openedAt: engineTimeOf(answer.headers.date, this.#wall(), this.#isLocal),
+        });
       });
-      const timer = setTimeout(() => asked.destroy(late), deadlineMs);
+      const mostMs = limitMs ?? deadlineMs;
+      const timer = setTimeout(() => asked.destroy(late(mostMs)), mostMs);
       asked.on('error', fail);
       asked.on('close', () => clearTimeout(timer));
       asked.end();
@@ -162,7 +189,7 @@ export class HttpEngine implements EngineApi {
   }
 }
 
-const late = new Error(`the engine did not answer within ${deadlineMs / 1000} s`);
+const late = (limitMs: number): Error => new Error(`the engine did not answer within ${limitMs / 1000} s`);
 
 type Answer = { readonly status: number; readonly text: string };
 
@@ -171,6 +198,10 @@ const hints: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'does the engine run?',
   EACCES: 'this user may not use the socket: give it the group of the socket',
 };
+
+function filterOf(filters: Readonly<Record<string, readonly string[]>>): string {
+  return encodeURIComponent(JSON.stringify(filters));
+}
 
 const pathOf = (container: string, rest: string): string => `/containers/${encodeURIComponent(container)}/${rest}`;
 

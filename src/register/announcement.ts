@@ -43,8 +43,8 @@ export class Announcement {
   #current: CurrentOwner | undefined;
   /** Whether the log says that another process has the key. */
   #loggedOwned = false;
-  /** Whether our value is in the registry; `perhaps`: a put that was given up may have arrived. */
-  #present: 'no' | 'perhaps' | 'yes' = 'no';
+  /** Whether our value is in the registry; `perhaps`: a put that was given up may have arrived; `former`: that of a former process may be. */
+  #present: 'no' | 'former' | 'perhaps' | 'yes' = 'no';
   #announcedBefore = false;
 
   constructor(parts: AnnouncementParts) {
@@ -98,8 +98,14 @@ export class Announcement {
     }
   }
 
+  /** A former process with the same address may have left its value in the key: `drain` then takes it over, and never makes a new one. */
+  expectFormer(): void {
+    this.#present = 'former';
+  }
+
   /** Asks for no new requests, and keeps the key. Resolves with the revision, or undefined when the key is not ours. */
   async drain(signal: AbortSignal): Promise<Revision | undefined> {
+    if (this.#present === 'former' && !(await this.#hasFormer(signal))) this.#present = 'no';
     if (this.#present === 'no') return undefined;
     try {
       return await this.#put({ ...this.#instance, state: 'draining' }, signal);
@@ -127,6 +133,11 @@ export class Announcement {
     lease.letGo(this.key, this.#holder);
     this.#present = 'no';
     return revision;
+  }
+
+  async #hasFormer(signal: AbortSignal): Promise<boolean> {
+    const value = await this.#parts.lease.valueOf(this.key, signal);
+    return value !== undefined && this.#inspect(value).kind === 'predecessor';
   }
 
   async #put(instance: Instance, signal: AbortSignal): Promise<Revision> {
@@ -177,7 +188,7 @@ export class Announcement {
     const { logger } = this.#parts;
     const { message, hint } = this.#refusal();
     const holder = this.#current.kind === 'hand' ? this.#current.value : this.#current.address;
-    const about = { key: this.key, holder };
+    const about = { key: this.key, instance: this.#name, holder };
     if (this.#announcedBefore) {
       logger.error({ event: 'taken', ...about }, `${message}; pointsman registers this one again when the key is free`);
     } else if (Number.isFinite(leftMs)) {

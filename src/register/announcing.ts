@@ -51,7 +51,7 @@ export class Announcing {
     const { settings, registry, logger, instances, readDeclaration, announcer, onRefused, whenOwned, wall } = parts;
     this.#parts = parts;
     this.#lease = new SharedLease({ registry, ttlMs: settings.ttlMs, logger, now: parts.now });
-    const openRegistration: AgentParts['openRegistration'] = (declared, hooks) => this.#open(declared, hooks);
+    const openRegistration: AgentParts['openRegistration'] = (...one) => this.#open(...one);
     this.#registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused, whenOwned }));
     const { folder, containers } = settings;
     const openDeparture = () => this.#openDeparture();
@@ -146,12 +146,13 @@ export class Announcing {
     return [...this.#registrations, ...followed.flatMap((agent) => [...(agent?.registrations.values() ?? [])])];
   }
 
-  #open(declared: Declared, hooks: Parameters<AgentParts['openRegistration']>[1]): Registration {
+  #open(...[declared, hooks, about]: Parameters<AgentParts['openRegistration']>): Registration {
     const { now, random, env, loggerOf } = this.#parts;
+    const logger = loggerOf(declared);
     return new Registration({
       lease: this.#lease,
       declared,
-      logger: loggerOf(declared),
+      logger: about === undefined ? logger : logger.child(about),
       now,
       random,
       openProbe: (target) => openProbe(target, { env }),

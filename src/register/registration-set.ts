@@ -7,6 +7,8 @@ export type RegistrationSetParts = {
   readonly openRegistration: (
     declared: Declared,
     hooks: Pick<RegistrationParts, 'whenOwned' | 'onRefused' | 'departure' | 'onGone'>,
+    /** More fields for the lines of its log. */
+    about?: Readonly<Record<string, string>>,
   ) => Registration;
   readonly openDeparture: () => Departure;
   readonly logger: Logger;
@@ -38,6 +40,37 @@ export class RegistrationSet {
       present.update(declared);
       return;
     }
+    this.#open(name, declared).begin();
+  }
+
+  /**
+   * Takes an instance out as soon as every balancer has let go of it. With `former`, also one that is not among these, if a former process
+   * with the same address announced it.
+   */
+  retire(name: string, former?: Declared): void {
+    const present = this.#registrations.get(name) ?? this.#takeOver(name, former);
+    if (present === undefined) return;
+    this.#leaving.add(name);
+    // Made before the first of them drains, so that the balancers are known by then.
+    this.#openDeparture();
+    present.retire();
+  }
+
+  /** Takes an instance out at once; `former` as for `retire`. */
+  drop(name: string, former?: Declared): void {
+    const present = this.#registrations.get(name) ?? this.#takeOver(name, former);
+    if (present === undefined) return;
+    this.#leaving.add(name);
+    present.drop();
+  }
+
+  /** Leaves the registry as it is. Resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#registrations.values()].map((one) => one.stop()));
+    await this.#departure?.close();
+  }
+
+  #open(name: string, declared: Declared): Registration {
     const { openRegistration, logger } = this.#parts;
     const registration = openRegistration(declared, {
       whenOwned: 'wait',
@@ -48,31 +81,14 @@ export class RegistrationSet {
       onGone: () => this.#forget(name),
     });
     this.#registrations.set(name, registration);
-    registration.begin();
+    return registration;
   }
 
-  /** Takes an instance out as soon as every balancer has let go of it. */
-  retire(name: string): void {
-    const present = this.#registrations.get(name);
-    if (present === undefined) return;
-    this.#leaving.add(name);
-    // Made before the first of them drains, so that the balancers are known by then.
-    this.#openDeparture();
-    present.retire();
-  }
-
-  /** Takes an instance out at once. */
-  drop(name: string): void {
-    const present = this.#registrations.get(name);
-    if (present === undefined) return;
-    this.#leaving.add(name);
-    present.drop();
-  }
-
-  /** Leaves the registry as it is. Resolves when nothing is under way any more. */
-  async stop(): Promise<void> {
-    await Promise.all([...this.#registrations.values()].map((one) => one.stop()));
-    await this.#departure?.close();
+  #takeOver(name: string, former: Declared | undefined): Registration | undefined {
+    if (former === undefined) return undefined;
+    const registration = this.#open(name, former);
+    registration.beginAfterFormer();
+    return registration;
   }
 
   #forget(name: string): void {

@@ -108,6 +108,15 @@ export class Registration {
   }
 
   /**
+   * The same for an instance that only leaves: a former process with its address may have announced it, and nothing is known of that yet.
+   * `update` announces it.
+   */
+  beginAfterFormer(): void {
+    this.#announcement.expectFormer();
+    this.#applier.begin();
+  }
+
+  /**
    * Another form of the same instance, or the same after it retired. A new address must first be healthy; until then the old
    * form stays.
    */
@@ -284,7 +293,8 @@ export class Registration {
       }
       case 'dropped': {
         const revision = await this.#announcement.withdraw(signal);
-        logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
+        if (revision !== undefined)
+          logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
         if (!signal.aborted) this.#parts.onGone?.();
         return;
       }

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { OncePerReason } from '../logging/once-per-reason.ts';
-import { Fault } from '../model/fault.ts';
+import { errorCode, Fault } from '../model/fault.ts';
 import type { Registry, Session, SessionEvent } from '../registry/registry.ts';
 import { Connection } from './connection.ts';
 import { KeyWatch } from './key-watch.ts';
@@ -83,6 +83,15 @@ export class SharedLease {
   get state(): RegisterFacts['registry'] {
     const { location } = this;
     return { location, ...this.#connection.state, leases: this.#leases, restored: this.#restored };
+  }
+
+  /** Reads a key, whoever has it; undefined when it is not there, or this user has no right to read it. Rejects with a Fault. */
+  async valueOf(key: string, signal: AbortSignal): Promise<string | undefined> {
+    const listing = await this.#registry.read(key, signal).catch((error: unknown) => {
+      if (errorCode(error) === 'registry-denied') return undefined;
+      throw error;
+    });
+    return listing?.entries.find((entry) => entry.key === key)?.value;
   }
 
   /** Watches a key that another process holds. The caller closes it. */

@@ -133,8 +133,9 @@ function openHost({
       const { code } = await run.ended;
       return { code, output: run.output.join('\n') };
     },
-    startAgent: (...more: readonly string[]): PointsmanProcess =>
-      start(['register', '--registry', registry, '--containers', `unix://${socket}`, '--containers-host', address, ...more]), // biome-ignore format: one command
+    /** `at` is another socket of the engine. */
+    startAgent: (at = socket): PointsmanProcess =>
+      start(['register', '--registry', registry, '--containers', `unix://${at}`, '--containers-host', address]),
     async startBalancer(): Promise<PointsmanProcess> {
       const dir = join(folder, `balancer-${name}`);
       const balancer = start(['balance', '--registry', registry, '--id', `lb-${name}`, '--dir', dir, '--http', `${address}:80`, '--admin', `${address}:8404`]); // biome-ignore format: one command
@@ -148,6 +149,21 @@ function openHost({
         ...Object.entries(labels).flatMap(([label, value]) => ['--label', `${label}=${value}`]),
         ...['--volume', `${folder}/app.mjs:/srv/app.mjs:ro`, 'pointsman-base-node', 'node', '/srv/app.mjs'],
       ]),
+    /** Begins to stop a container, and resolves when its engine has sent the stop signal. The result resolves with the exit code at the end. */
+    async beginStop(container: string): Promise<{ readonly ended: Promise<string> }> {
+      const { docker } = engine;
+      const stopped = docker(['stop', container]);
+      const kills = ['events', '--since=0', '--until=1s', '--filter=event=kill', `--filter=container=${container}`];
+      await until(`${container} gets its stop signal`, async () => (await docker(kills)) !== '', patience);
+      const exitCode = async () => {
+        await stopped;
+        return docker(['inspect', '--format', '{{.State.ExitCode}}', container]);
+      };
+      const ended = exitCode();
+      // A test that fails before it awaits this has another reason.
+      ended.catch(() => undefined);
+      return { ended };
+    },
     async removeContainers(): Promise<void> {
       const all = (await engine.docker(['ps', '--all', '--quiet'])).split('\n').filter((id) => id !== '');
       if (all.length > 0) await engine.docker(['rm', '--force', ...all]);

@@ -5,6 +5,7 @@ import type { PointsmanProcess } from '../support/processes.ts';
 import { until } from '../support/until.ts';
 import { whyNoEngine } from './engine.ts';
 import { type Host, type Hosts, startHosts } from './hosts.ts';
+import { startRelay } from './relay.ts';
 import { patience } from './world.ts';
 
 const reason = whyNoEngine(['node']);
@@ -168,6 +169,30 @@ describe.skipIf(reason !== undefined)('containers with labels on two hosts', () 
     const { requests, failed, failures } = await end();
     expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
     expect(requests).toBeGreaterThan(500);
+  });
+
+  test('a container whose stop signal is SIGURG loses no request if it is stopped while the socket is missing', {
+    timeout: 2 * minute,
+  }, async () => {
+    printLogsOnFailure();
+    const { one, two, folder } = hosts;
+    agentOf(one).kill('SIGKILL');
+    const relay = await startRelay(join(folder, 'relay.sock'), one.socket);
+    agents.set(one, one.startAgent(relay.path));
+    await one.startApp('web-1', web, published, '--stop-signal=SIGURG', '--stop-timeout=60');
+    await two.startApp('web-2', web, published);
+    await serve('web-1 version 1', 'web-2 version 1');
+    const load = hosts.load();
+    await load.sees('web-1 version 1', 'web-2 version 1');
+    await relay.away();
+    await agentOf(one).logged('engine-unavailable');
+    const { ended } = await one.beginStop('web-1');
+    await relay.back();
+    // That of an application that got SIGTERM. SIGKILL would make it 137.
+    expect(await ended).toBe('0');
+    await agentOf(one).logged('let-go', ({ id }) => id === 'one-web-1');
+    const { failed, failures } = await load.end();
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
   });
 
   test('pointsman stop before docker compose up loses no request', { timeout: 3 * minute }, async () => {

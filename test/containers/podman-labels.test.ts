@@ -81,6 +81,29 @@ describe.skipIf(reason !== undefined)('containers with labels on podman', () => 
     await world.podman('rm', '--force', '--time', '0', 'web-1', 'web-2');
   });
 
+  test('a container that is stopped while the agent does not run leaves, and gets SIGTERM', {
+    timeout: 180_000,
+  }, async () => {
+    printLogsOnFailure();
+    await startApp('web-1', 1, '--stop-signal', 'SIGURG', '--stop-timeout', '60');
+    await startApp('web-2', 1);
+    await serve('web-1 version 1', 'web-2 version 1');
+    const load = world.load(...balancers.map(({ http }) => http));
+    await load.sees('web-1 version 1', 'web-2 version 1');
+    agent.kill('SIGKILL');
+    await agent.ended;
+    const stopped = world.podman('stop', 'web-1');
+    const status = () => world.podman('inspect', '--format', '{{.State.Status}}', 'web-1');
+    await until('it is stopping', async () => (await status()) === 'stopping', patience);
+    agent = start('register', '--containers', `unix://${socket}`);
+    await stopped;
+    expect(await world.podman('inspect', '--format', '{{.State.ExitCode}}', 'web-1')).toBe('0');
+    await agent.logged('let-go', ({ container }) => container === 'web-1');
+    const { failed, failures } = await load.end();
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+    await world.podman('rm', '--force', '--time', '0', 'web-1', 'web-2');
+  });
+
   test('podman stop loses no request where the stop signal is SIGURG, nor does pointsman stop', {
     timeout: 180_000,
   }, async () => {

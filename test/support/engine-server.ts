@@ -13,16 +13,32 @@ export type ServedContainer = {
   readonly address?: string;
 };
 
+type EngineEvent = { readonly Action: string; readonly timeNano: number };
+
 /** The answers of an engine on a unix socket, for what a real engine cannot be made to do at a given moment. */
-export async function startEngineServer(path: string, { podman = false, forbidden = [] as readonly string[] } = {}) {
+export async function startEngineServer(
+  path: string,
+  {
+    podman = false,
+    forbidden = [],
+    past = 'answered',
+  }: {
+    readonly podman?: boolean;
+    /** The methods that a proxy refuses. */
+    readonly forbidden?: readonly string[];
+    /** What becomes of a request for past events. */
+    readonly past?: 'answered' | 'refused' | 'never answered' | 'never complete';
+  } = {},
+) {
   const containers = new Map<string, ServedContainer>();
   const streams = new Set<ServerResponse>();
   const sockets = new Set<Socket>();
   const requests: string[] = [];
+  const sent: EngineEvent[] = [];
 
-  const listed = () =>
+  const listed = (all: boolean) =>
     [...containers].flatMap(([id, { name, labels = {}, status = 'running' }]) =>
-      status === 'running' || status === 'paused'
+      all || status === 'running' || status === 'paused'
         ? [{ Id: id, Names: [`/${name}`], Labels: labels, State: status }]
         : [],
     );
@@ -49,16 +65,35 @@ export async function startEngineServer(path: string, { podman = false, forbidde
   /** The status and the body of an answer that is complete at once. */
   const answerTo = (method: string, url: string): readonly [status: number, body?: unknown] => {
     if (forbidden.includes(method)) return [403, { message: 'not allowed' }];
-    if (url.startsWith('/containers/json')) return [200, listed()];
+    if (url.startsWith('/containers/json')) return [200, listed(url.includes('all=true'))];
     const [, id = '', what = ''] = /^\/containers\/([^/]+)\/(\w+)/.exec(url) ?? [];
     const container = inspected(id);
     if (container === undefined) return [404, { message: `no such container: ${id}` }];
     return what === 'json' ? [200, container] : [204];
   };
+  /** As Docker does: at once, since `until` is over. */
+  const answerPast = (query: URLSearchParams, response: ServerResponse): void => {
+    if (past === 'never answered') return;
+    if (past === 'refused') {
+      response.writeHead(403).end('{"message":"not allowed"}');
+      return;
+    }
+    response.writeHead(200).flushHeaders();
+    const [until, { event: actions }] = [Number(query.get('until')), JSON.parse(query.get('filters') ?? '{}')];
+    for (const event of sent) {
+      if (actions.includes(event.Action) && event.timeNano / 1e9 <= until) response.write(`${JSON.stringify(event)}\n`);
+    }
+    if (past === 'answered') response.end();
+  };
   const answer = ({ method = 'GET', url = '/' }: IncomingMessage, response: ServerResponse): void => {
     requests.push(`${method} ${url.split('?', 1)[0]}`);
     if (podman) response.setHeader('Libpod-Api-Version', '4.3.1');
     if (url.startsWith('/events')) {
+      const query = new URL(url, 'http://engine').searchParams;
+      if (query.has('until')) {
+        answerPast(query, response);
+        return;
+      }
       response.writeHead(200).flushHeaders();
       streams.add(response.on('close', () => streams.delete(response)));
       return;
@@ -89,6 +124,7 @@ export async function startEngineServer(path: string, { podman = false, forbidde
     },
     send(id: string, Action: string, Attributes: object = {}): void {
       const event = { Type: 'container', Action, Actor: { ID: id, Attributes }, timeNano: Date.now() * 1e6 };
+      sent.push(event);
       for (const stream of streams) stream.write(`${JSON.stringify(event)}\n`);
     },
     /** Ends the streams of events, in the middle of one. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Container } from '../../engine/container.ts';
 import type { EngineApi } from '../../engine/engine-api.ts';
-import { describe, Fault } from '../../model/fault.ts';
+import { Fault } from '../../model/fault.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { aborted } from '../../waiting/time-limit.ts';
 import { type Announcer, declare } from '../declare.ts';
@@ -13,14 +13,13 @@ import type { SeenContainer } from './container-run.ts';
 import { ContainerWatch } from './container-watch.ts';
 import type { ContainersFacts, PoliciesFacts } from './containers-facts.ts';
 import type { EngineRecord } from './engine-record.ts';
-import { untilUnannounced } from './other-agents.ts';
+import { Terminations, type TerminationsParts } from './terminations.ts';
 import { type DeclaringContainer, type Doubled, type Want, wantedInstances } from './wanted-instances.ts';
 
 export type ContainerAgentParts = Pick<RegistrationSetParts, 'openRegistration' | 'openDeparture'> & {
   readonly engine: EngineApi;
   readonly registry: Pick<Registry, 'read'>;
-  /** How long another agent may drain the instances of a container, in ms. */
-  readonly drainTimeoutMs: number;
+  readonly drainTimeoutMs: TerminationsParts['drainTimeoutMs'];
   readonly context: LabelContext;
   /** Asked from time to time: a machine's addresses change. */
   readonly announcer: () => Announcer;
@@ -59,15 +58,18 @@ export class ContainerAgent {
   #timer: NodeJS.Timeout | undefined;
   #due = false;
   #over = false;
-  /** The SIGTERMs under way. */
-  readonly #terminating = new Set<Promise<void>>();
-  readonly #closing = new AbortController();
+  readonly #terminations: Terminations;
   #onUpdated: () => void = () => undefined;
 
   constructor(parts: ContainerAgentParts) {
     const { engine, logger, record, random } = parts;
     this.#parts = parts;
-    this.#registrations = new RegistrationSet({ ...parts, onGone: () => this.#schedule() });
+    this.#registrations = new RegistrationSet({
+      ...parts,
+      openRegistration: (declared, hooks) => parts.openRegistration(declared, hooks, this.#containerOf(declared)),
+      onGone: () => this.#schedule(),
+    });
+    this.#terminations = new Terminations(parts);
     this.#watch = new ContainerWatch({ engine, logger, record, random, onChange: () => this.#schedule() });
   }
 
@@ -105,7 +107,7 @@ export class ContainerAgent {
       });
       await Promise.race([updated, aborted(signal)]);
     }
-    await Promise.race([Promise.all(this.#terminating), aborted(signal)]);
+    await Promise.race([this.#terminations.idle(), aborted(signal)]);
   }
 
   /** Stops to follow the engine: from now on the registrations stay as they are. */
@@ -117,9 +119,9 @@ export class ContainerAgent {
 
   /** Leaves the registry as it is. Resolves when nothing is under way any more. */
   async stop(): Promise<void> {
-    this.#closing.abort();
+    const terminated = this.#terminations.stop();
     await this.freeze();
-    await Promise.all([this.#registrations.stop(), this.#parts.policies.close(), ...this.#terminating]);
+    await Promise.all([this.#registrations.stop(), this.#parts.policies.close(), terminated]);
   }
 
   /** Many events that arrive together are one change. */
@@ -180,7 +182,7 @@ export class ContainerAgent {
   #carryOut(wanted: ReadonlyMap<string, Want>): void {
     const before = this.#wanted;
     this.#wanted = wanted;
-    for (const [name, want] of before) if (!wanted.has(name)) this.#takeOut(name, want);
+    for (const [name, want] of before) if (!wanted.has(name) && want.how !== 'drop') this.#takeOut(name, want);
     for (const [name, { how, declared, container }] of wanted) {
       const former = before.get(name);
       const same =
@@ -198,7 +200,10 @@ export class ContainerAgent {
           this.#registrations.all.get(name)?.pause();
           break;
         case 'retire':
-          this.#registrations.retire(name);
+          this.#registrations.retire(name, declared);
+          break;
+        case 'drop':
+          this.#registrations.drop(name, declared);
           break;
       }
     }
@@ -217,6 +222,11 @@ export class ContainerAgent {
     this.#registrations.drop(name);
   }
 
+  #containerOf({ instance: { service, id } }: Declared): { readonly container: string } {
+    const container = this.#wanted.get(`${service}/${id}`)?.container ?? '';
+    return { container: this.#watch.seen.get(container)?.container.name ?? container };
+  }
+
   #logUnhealthy(instance: string, id: string, becomes: string): void {
     const container = this.#watch.seen.get(id)?.container.name ?? id;
     const message = `${instance} is unhealthy and ${becomes}: the HEALTHCHECK of ${container} fails`;
@@ -230,35 +240,8 @@ export class ContainerAgent {
       const names = [...this.#wanted].filter(([, want]) => want.container === container.id).map(([name]) => name);
       if (names.some((name) => this.#registrations.all.has(name))) continue;
       this.#watch.passedOn(container.id);
-      const terminated = this.#terminate(container).finally(() => this.#terminating.delete(terminated));
-      this.#terminating.add(terminated);
+      this.#terminations.begin(container);
     }
-  }
-
-  async #terminate(container: Container): Promise<void> {
-    const { engine, logger } = this.#parts;
-    const { id, name } = container;
-    const about = { container: name, containerId: id };
-    await this.#untilUnannounced(container);
-    try {
-      const runs = await engine.kill(id, 'TERM');
-      const end = runs ? 'pointsman sent SIGTERM to it' : 'it has ended by itself';
-      logger.info({ event: 'container-left', ...about }, `${name} left; ${end}`);
-    } catch (error) {
-      const reason = describe(error);
-      const message = `${name} left, and gets no SIGTERM: ${reason}; its engine kills it when its stop time-out is over`;
-      logger.error({ event: 'container-not-ended', ...about, reason }, message);
-    }
-  }
-
-  async #untilUnannounced(container: Container): Promise<void> {
-    const { registry, drainTimeoutMs, logger } = this.#parts;
-    const { id, name } = container;
-    const onPresent = (keys: readonly string[]) => {
-      const message = `SIGTERM for ${name} waits until another agent has removed ${keys.join(', ')}: run one agent for each engine`;
-      logger.warn({ event: 'second-agent', container: name, containerId: id, keys }, message);
-    };
-    await untilUnannounced(registry, container, { limitMs: drainTimeoutMs, signal: this.#closing.signal, onPresent });
   }
 
   #doubled({ name }: Container, doubled: Doubled): Fault {

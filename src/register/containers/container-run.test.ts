@@ -61,6 +61,23 @@ describe('an inspection', () => {
     expect(afterInspection(seen('ending'), container({ startedAt: '2026-01-01T00:00:30Z' }))?.stage).toBe('up');
   });
 
+  test.each([
+    ['that was asked to leave leaves', URG, [event('kill', URG)], 'leaving'],
+    ['that was asked to end ends', TERM, [event('kill', TERM)], 'ending'],
+    ['that was asked to leave, and then to end, ends', URG, [event('kill', URG), event('kill', TERM, 21)], 'ending'],
+    ['that got a message goes on', TERM, [event('kill', HUP)], 'up'],
+    ['whose former run was asked to end goes on', TERM, [event('kill', TERM, 9)], 'up'],
+  ] as const)('of a run %s, when the agent first sees it', (_, stopSignal, kills, stage) => {
+    expect(afterInspection(undefined, container({ stopSignal }), kills)?.stage).toBe(stage);
+    const former = seen('ending', { startedAt: '2026-01-01T00:00:00Z', stopSignal });
+    expect(afterInspection(former, container({ stopSignal }), kills)?.stage).toBe(stage);
+  });
+
+  test('of a container that left does not begin again with its kills', () => {
+    const left = seen('left', { stopSignal: URG });
+    expect(afterInspection(left, container({ stopSignal: URG }), [event('kill', URG)])?.stage).toBe('left');
+  });
+
   test('of a container that is over forgets it', () => {
     expect(afterInspection(seen('up'), container({ phase: 'over' }))).toBeUndefined();
   });

@@ -46,11 +46,18 @@ function afterSignal(seen: SeenContainer, signal: number): SeenContainer {
   return ends && stage !== 'left' ? { container, stage: 'ending' } : seen;
 }
 
-/** The container after an inspection; undefined when it does not run. A run that ends does not come back, only another run does. */
-export function afterInspection(before: SeenContainer | undefined, container: Container): SeenContainer | undefined {
+/**
+ * The container after an inspection; undefined when it does not run. A run that ends does not come back, only another run does. `kills`:
+ * the known `kill` events of the container. A run that is seen for the first time may have been asked to end already.
+ */
+export function afterInspection(
+  before: SeenContainer | undefined,
+  container: Container,
+  kills: readonly EngineEvent[] = [],
+): SeenContainer | undefined {
   if (container.phase === 'over') return undefined;
   const same = before?.container.startedAt === container.startedAt;
-  const stage = same ? before.stage : 'up';
+  const { stage } = same ? before : kills.reduce(afterEvent, { container, stage: 'up' });
   if (container.phase !== 'stopping' || stage !== 'up') return { container, stage };
   return { container, stage: container.stopSignal === harmlessSignal ? 'leaving' : 'ending' };
 }

@@ -10,6 +10,7 @@ import { describe } from '../../model/fault.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 import { afterEvent, afterInspection, type SeenContainer } from './container-run.ts';
 import type { EngineRecord } from './engine-record.ts';
+import { KnownKills } from './known-kills.ts';
 
 export type ContainerWatchParts = {
   readonly engine: EngineApi;
@@ -31,6 +32,9 @@ const listEveryMs = 30_000;
 /** The same where no event tells of a container that is asked to end. */
 const pollEveryMs = 500;
 
+/** The states of a container whose application may run. podman's default list leaves out what is `stopping`. */
+const runningStates: readonly string[] = ['running', 'paused', 'stopping'];
+
 /** Follows the containers of an engine that have labels for pointsman. While the engine does not answer, they stay as they are. */
 export class ContainerWatch {
   readonly #parts: ContainerWatchParts;
@@ -41,7 +45,9 @@ export class ContainerWatch {
   /** Why the engine is not followed; undefined when it is. */
   #away: string | undefined = 'not connected yet';
   #running: Promise<void> | undefined;
-  #complete = false;
+  readonly #kills = new KnownKills();
+  /** Resolves when the events are known that happened before the stream opened: until then an inspection says too little. */
+  #caughtUp: Promise<void> = Promise.resolve();
 
   readonly #unread = new OncePerReason();
   /** An engine with hundreds of containers slows down with more. */
@@ -56,11 +62,6 @@ export class ContainerWatch {
   /** The containers that run or are paused, by id. */
   get seen(): ReadonlyMap<string, SeenContainer> {
     return this.#seen;
-  }
-
-  /** Whether all containers were read once. */
-  get complete(): boolean {
-    return this.#complete;
   }
 
   begin(): void {
@@ -86,7 +87,10 @@ export class ContainerWatch {
       const listing = new AbortController();
       const onOpen = (facts: EngineFacts) => {
         failures = 0;
-        void this.#list(facts, AbortSignal.any([signal, listing.signal]));
+        const until = AbortSignal.any([signal, listing.signal]);
+        this.#kills.clear();
+        this.#caughtUp = this.#catchUp(facts, until);
+        void this.#list(facts, until);
       };
       try {
         await engine.events({ onOpen, onEvent: (event) => this.#onEvent(event) }, signal);
@@ -99,19 +103,36 @@ export class ContainerWatch {
     }
   }
 
+  /** Reads the kills that were sent before the stream opened. Never rejects: without them the agent knows less, and goes on. */
+  async #catchUp({ announcesStops, openedAt }: EngineFacts, signal: AbortSignal): Promise<void> {
+    // podman's events do not name the signal, and its inspection says `stopping`.
+    if (!announcesStops) return;
+    const { engine, logger } = this.#parts;
+    try {
+      for (const event of await engine.pastKills(openedAt, signal)) this.#apply(event);
+      this.#unread.isNew('past', undefined);
+    } catch (error) {
+      const reason = describe(error);
+      if (signal.aborted || !this.#unread.isNew('past', reason)) return;
+      const message = `containers that were asked to end before now count as running: past events cannot be read: ${reason}`;
+      logger.warn({ event: 'past-events-unread', engine: engine.location, reason }, message);
+    }
+  }
+
   /** Reads all containers now, because events may be missing from before, and looks for lost ones from time to time. */
   async #list({ announcesStops }: EngineFacts, signal: AbortSignal): Promise<void> {
     const { engine, record } = this.#parts;
+    await this.#caughtUp;
     for (let first = true; !signal.aborted; ) {
       try {
-        const listed = await engine.list({}, signal);
-        const moved = await this.#compare(listed, first);
+        const listed = await engine.list({ all: !announcesStops }, signal);
+        const running = announcesStops ? listed : listed.filter(({ state }) => runningStates.includes(state));
+        const moved = await this.#compare(running, first);
         if (signal.aborted) return;
         // podman is asked more often than it tells.
         if (!first && announcesStops) record.addMissed(moved);
         if (first) this.#setAway(undefined);
         first = false;
-        this.#complete = true;
         this.#parts.onChange();
       } catch (error) {
         if (!signal.aborted) this.#setAway(describe(error));
@@ -121,10 +142,14 @@ export class ContainerWatch {
     }
   }
 
-  /** Inspects the containers that came or went, and returns how many did; with `all`, it inspects those as well that are where they were. */
+  /** Inspects the containers that came or went, or begin to stop, and returns how many came or went; with `all`, it inspects those as well that are where they were. */
   async #compare(listed: readonly ListedContainer[], all: boolean): Promise<number> {
     const ids = new Set(listed.map(({ id }) => id));
-    const come = listed.filter(({ id, labels }) => isLabelled(labels) && (all || !this.#seen.has(id)));
+    const isNew = ({ id, state }: ListedContainer) => {
+      const seen = this.#seen.get(id);
+      return seen === undefined || (state === 'stopping' && seen.container.phase !== 'stopping');
+    };
+    const come = listed.filter((one) => isLabelled(one.labels) && (all || isNew(one)));
     const went = [...this.#seen.keys()].filter((id) => !ids.has(id));
     await Promise.all([...come.map(({ id }) => id), ...went].map((id) => this.#read(id)));
     return come.filter(({ id }) => this.#seen.has(id)).length + went.filter((id) => !this.#seen.has(id)).length;
@@ -133,13 +158,18 @@ export class ContainerWatch {
   #onEvent(event: EngineEvent): void {
     const { container: id, action } = event;
     const before = this.#seen.get(id);
-    if (before !== undefined) {
-      const after = afterEvent(before, event);
-      this.#seen.set(id, after);
-      if (after !== before) this.#parts.onChange();
-    }
+    this.#apply(event);
     // Of a container that is not known, only its start matters: the labels of a container never change.
     if (before !== undefined || action === 'start' || this.#reading.has(id)) void this.#read(id);
+  }
+
+  #apply(event: EngineEvent): void {
+    this.#kills.add(event);
+    const before = this.#seen.get(event.container);
+    if (before === undefined) return;
+    const after = afterEvent(before, event);
+    this.#seen.set(event.container, after);
+    if (after !== before) this.#parts.onChange();
   }
 
   /** Inspects a container, again if something happens to it meanwhile. Never rejects. */
@@ -167,9 +197,10 @@ export class ContainerWatch {
     try {
       const container = await this.#inTurn(() => engine.inspect(id, signal));
       this.#unread.isNew('container', undefined);
+      await this.#caughtUp;
       if (reading.stale || signal.aborted) return;
       const labelled = container !== undefined && isLabelled(container.labels);
-      const after = labelled ? afterInspection(this.#seen.get(id), container) : undefined;
+      const after = labelled ? afterInspection(this.#seen.get(id), container, this.#kills.of(id)) : undefined;
       if (after === undefined) this.#seen.delete(id);
       else this.#seen.set(id, after);
       onChange();

@@ -47,10 +47,10 @@ describe('the instance of a container', () => {
     ['that is healthy is announced', declaring({ health: 'healthy' }), 'announce'],
     ['that becomes unhealthy is taken out', declaring({ health: 'unhealthy' }), undefined],
     ['that becomes unhealthy keeps its requests if asked', declaring({ health: 'unhealthy' }, 'up', 'drain'), 'pause'],
-    ['that is paused is taken out', declaring({ phase: 'paused' }), undefined],
+    ['that is paused is taken out', declaring({ phase: 'paused' }), 'drop'],
     ['that leaves retires', declaring({}, 'leaving'), 'retire'],
     ['that leaves, and on podman is stopping, retires', declaring({ phase: 'stopping' }, 'leaving'), 'retire'],
-    ['that was told to end is taken out', declaring({}, 'ending'), undefined],
+    ['that was told to end is taken out', declaring({}, 'ending'), 'drop'],
     ['that has left stays out', declaring({}, 'left'), undefined],
   ] as const)('%s', (_, one, how) => {
     expect(later(one)).toBe(how);
@@ -59,9 +59,22 @@ describe('the instance of a container', () => {
   test.each([
     ['that is unhealthy from the start', declaring({ health: 'unhealthy' }, 'up', 'drain')],
     ['whose first check is not over', declaring({ health: 'starting' })],
-    ['that leaves before it was announced', declaring({}, 'leaving')],
+    ['that has left', declaring({}, 'left')],
   ] as const)('%s is not announced', (_, one) => {
     expect(howOf(one)).toBeUndefined();
+  });
+
+  test.each([
+    ['that leaves retires', declaring({}, 'leaving'), 'retire'],
+    ['that was told to end is taken out', declaring({}, 'ending'), 'drop'],
+    ['that is paused is taken out', declaring({ phase: 'paused' }), 'drop'],
+  ] as const)('%s, also when only a former agent can have announced it', (_, one, how) => {
+    expect(howOf(one)).toBe(how);
+  });
+
+  test('that was paused and is unhealthy afterwards is not announced', () => {
+    const paused = wantedInstances([declaring({ phase: 'paused' })], new Map()).wanted;
+    expect(howOf(declaring({ health: 'unhealthy' }, 'up', 'drain'), paused)).toBeUndefined();
   });
 });
 
@@ -73,4 +86,12 @@ test('of two containers with one instance the one that had it keeps it, else the
   expect(fresh.doubled).toEqual([{ container: 'b', name: 'web/x', other: 'a' }]);
   const before = wantedInstances([newer], new Map()).wanted;
   expect(wantedInstances([older, newer], before).wanted.get('web/x')?.container).toBe('b');
+});
+
+test('a container that was told to end leaves its instance to another one', () => {
+  const ending = declaring({ id: 'a', createdAt: 1 }, 'ending');
+  const other = declaring({ id: 'b', createdAt: 2 });
+  const { wanted, doubled } = wantedInstances([ending, other], wantedInstances([ending], new Map()).wanted);
+  expect(wanted.get('web/x')).toMatchObject({ container: 'b', how: 'announce' });
+  expect(doubled).toEqual([]);
 });
