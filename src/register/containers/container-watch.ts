@@ -105,18 +105,20 @@ export class ContainerWatch {
     for (let first = true; !signal.aborted; ) {
       try {
         const listed = await engine.list({}, signal);
-        const moved = await this.#compare(listed, first);
+        // An engine that hung may have let inspections fail, although its stream of events goes on.
+        const all = first || this.#away !== undefined;
+        const moved = await this.#compare(listed, all);
         if (signal.aborted) return;
         // podman is asked more often than it tells.
-        if (!first && announcesStops) record.addMissed(moved);
-        if (first) this.#setAway(undefined);
+        if (!all && announcesStops) record.addMissed(moved);
+        this.#setAway(undefined);
         first = false;
         this.#complete = true;
         this.#parts.onChange();
       } catch (error) {
         if (!signal.aborted) this.#setAway(describe(error));
       }
-      const waitMs = first ? repeatMs : announcesStops ? listEveryMs : pollEveryMs;
+      const waitMs = this.#away !== undefined ? repeatMs : announcesStops ? listEveryMs : pollEveryMs;
       await pause(waitMs, undefined, { signal }).catch(() => undefined);
     }
   }
