@@ -127,17 +127,19 @@ export class ContainerWatch {
       try {
         const listed = await engine.list({ all: !announcesStops }, signal);
         const running = announcesStops ? listed : listed.filter(({ state }) => runningStates.includes(state));
-        const moved = await this.#compare(running, first);
+        // An engine that hung may have let inspections fail, although its stream of events goes on.
+        const all = first || this.#away !== undefined;
+        const moved = await this.#compare(running, all);
         if (signal.aborted) return;
         // podman is asked more often than it tells.
-        if (!first && announcesStops) record.addMissed(moved);
-        if (first) this.#setAway(undefined);
+        if (!all && announcesStops) record.addMissed(moved);
+        this.#setAway(undefined);
         first = false;
         this.#parts.onChange();
       } catch (error) {
         if (!signal.aborted) this.#setAway(describe(error));
       }
-      const waitMs = first ? repeatMs : announcesStops ? listEveryMs : pollEveryMs;
+      const waitMs = this.#away !== undefined ? repeatMs : announcesStops ? listEveryMs : pollEveryMs;
       await pause(waitMs, undefined, { signal }).catch(() => undefined);
     }
   }
