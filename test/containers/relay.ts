@@ -1,8 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 
-export type Relay = Awaited<ReturnType<typeof startRelay>>;
-
 /** A socket in front of an engine's, which a test can take away for a while. */
 export async function startRelay(path: string, target: string) {
   const open = new Set<Socket>();

@@ -27,7 +27,7 @@ export async function startEngineServer(
     /** The methods that a proxy refuses. */
     readonly forbidden?: readonly string[];
     /** What becomes of a request for past events. */
-    readonly past?: 'answered' | 'refused' | 'never answered' | 'never complete';
+    readonly past?: 'answered' | 'refused' | 'never complete';
   } = {},
 ) {
   const containers = new Map<string, ServedContainer>();
@@ -73,7 +73,6 @@ export async function startEngineServer(
   };
   /** As Docker does: at once, since `until` is over. */
   const answerPast = (query: URLSearchParams, response: ServerResponse): void => {
-    if (past === 'never answered') return;
     if (past === 'refused') {
       response.writeHead(403).end('{"message":"not allowed"}');
       return;
