@@ -52,6 +52,11 @@ const leftOfScenarios = [
   'acme/renewals',
   'containers/podman-labels',
   'containers/missed-stops',
+  // `systemd/systemd` boots the same machine for the balancer.
+  'systemd/containers',
+  // It builds the images and starts them, as `containers/containers` does without an engine.
+  'containers/docker',
+  'fleet-limits',
 ].map((name) => `test/${name}.test.ts`);
 
 const included = { trixie: between, forky: inImages, sid: all };

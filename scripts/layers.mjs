@@ -32,7 +32,7 @@ const mayImport = {
   files: 'model waiting metrics fs template go-template settings registry catalog',
   engine: 'model waiting',
   rollout: 'model waiting registry fleet operate engine',
-  register: 'model waiting logging fs settings registry fleet engine',
+  register: 'model waiting logging metrics fs settings registry fleet engine',
   'balance/observe': 'model logging metrics catalog haproxy fleet',
   'balance/state': 'model waiting metrics fs registry catalog render haproxy balance/observe',
   'balance/first-check': 'model waiting logging catalog render haproxy balance/observe',

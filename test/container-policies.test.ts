@@ -94,9 +94,13 @@ describe.each(['folder', 'etcd'] as const)('the policies of labels, with the reg
   test('leave a policy alone that somebody else wrote, and say so', async () => {
     const { agent, logged, policy, registry } = await start(kind);
     await registry.write('services/web', '{"hosts":["by-hand.example"]}');
-    agent('a').update([asks('one.example', 1)]);
+    const policies = agent('a');
+    policies.update([asks('one.example', 1)]);
     await until('the conflict is logged', () => logged.find((line) => line.includes('labels-conflict')));
-    expect(logged.join('')).toContain('container web-1 on a: services/web has another value, which no set owns');
+    const reason = 'container web-1 on a: services/web has another value, which no set owns';
+    expect(logged.join('')).toContain(reason);
+    await until('the agent knows it', () => policies.state.conflicts.length > 0);
+    expect(policies.state).toEqual({ away: undefined, unwritten: undefined, conflicts: [reason] });
     expect(policy()).toContain('by-hand.example');
   });
 });

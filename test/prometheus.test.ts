@@ -7,6 +7,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { makeDashboard } from '../scripts/dashboard.mjs';
 import { applyMetrics } from '../src/apply/apply-metrics.ts';
 import { makeMetric } from '../src/metrics/make-metric.ts';
+import { containerMetrics } from '../src/register/containers/container-metrics.ts';
+import { registerMetrics } from '../src/register/register-metrics.ts';
 import { startApps } from './support/app.ts';
 import { freePorts } from './support/ports.ts';
 import { startScenario } from './support/scenario.ts';
@@ -58,9 +60,9 @@ test('a real Prometheus scrapes a real balancer and its HAProxy, and finds whate
   const linted = await execa('promtool', ['check', 'metrics'], { input: exposition, reject: false });
   expect(linted.stderr.split('\n').filter((line) => line.startsWith('pointsman_'))).toEqual([]);
   const exists = metricsIn([...exposition.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name).join(' '));
-  const ofApply = new Registry();
-  applyMetrics(makeMetric(ofApply));
-  for (const { name } of await ofApply.getMetricsAsJSON()) exists.add(name);
+  const ofOthers = new Registry();
+  for (const make of [applyMetrics, registerMetrics, containerMetrics]) make(makeMetric(ofOthers));
+  for (const { name } of await ofOthers.getMetricsAsJSON()) exists.add(name);
   for (const path of [
     'docker/prometheus/rules/recording.yml',
     'docker/prometheus/rules/alerts.yml',

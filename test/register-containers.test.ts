@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { ask } from './support/ask.ts';
 import { type ServedContainer, startEngineServer } from './support/engine-server.ts';
+import { freePort } from './support/ports.ts';
 import { startPointsman } from './support/processes.ts';
 import { startRegistration } from './support/registration.ts';
 import { until } from './support/until.ts';
@@ -139,20 +141,31 @@ test('podman tells of a stop only when it is asked', async () => {
   expect(engine.requests).not.toContain('POST /containers/b/kill');
 });
 
-test('instances stay while the engine is away, and everything is read again after it', async () => {
+test('instances stay while the engine is away, which its admin port says, and everything is read again after it', async () => {
   const { engine, agent, present, recorder } = await start();
   engine.put('a', web('web-1'));
   engine.put('b', web('web-2'));
-  const process = agent();
+  const port = await freePort();
+  const process = agent('--admin', `127.0.0.1:${port}`);
   await until('both are there', () => present().length === 2);
+  const asked = (path: string) => ask(port, 'localhost', path);
+  expect(await asked('/readyz')).toEqual({ status: 200, body: 'ready\n' });
+  const announced = 'pointsman_register_instances{service="web",state="announced"} 2\n';
+  await until('the metric says so', async () => (await asked('/metrics')).body.includes(announced));
   await engine.close();
   await process.logged('engine-unavailable');
+  await until('it is not ready', async () => (await asked('/readyz')).status === 503);
+  expect((await asked('/readyz')).body).toMatch(
+    /^engine: pointsman does not follow the containers of the engine: .*\n$/,
+  );
+  expect((await asked('/metrics')).body).toContain('pointsman_register_engine_connected 0\n');
   const before = recorder.changes.length;
   engine.remove('a');
   engine.put('c', web('web-3'));
   await engine.listen();
   await until('what changed meanwhile is seen', () => present().join() === 'web-2,web-3');
   expect(recorder.changes.slice(before).filter((change) => change.includes('web-2'))).toEqual([]);
+  await until('it is ready again', async () => (await asked('/readyz')).status === 200);
 });
 
 test('events that were lost with a cut stream are made up for', async () => {

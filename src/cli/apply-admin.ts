@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
-import { serveStatusAdmin } from '../admin/server.ts';
+import { serveStatusAdmin } from '../admin/status-server.ts';
 import { applyMetrics } from '../apply/apply-metrics.ts';
 import type { KeepStatus } from '../apply/keep-applied.ts';
 import { makeMetric } from '../metrics/make-metric.ts';

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
-import { serveStatusAdmin } from '../admin/server.ts';
+import { serveStatusAdmin } from '../admin/status-server.ts';
 import { createFilesMetrics } from '../files/metrics.ts';
 import type { FilesAdmin } from '../files/run-files.ts';
 

@@ -47,6 +47,11 @@ export class ContainerPolicies {
     { readonly chosen: ChosenPolicy; readonly absentSince: number | undefined }
   >();
   readonly #began: number;
+  /** Why the registry is not followed; undefined while it is. */
+  #away: string | undefined = 'it has not answered yet';
+  /** Why the policies could not be written. */
+  #unapplied: string | undefined;
+  #conflicts: readonly string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
 
@@ -65,6 +70,11 @@ export class ContainerPolicies {
     this.#hostEntries.update(hostPolicies(asked));
   }
 
+  /** For metrics and readiness. */
+  get state() {
+    return { away: this.#away, unwritten: this.#hostEntries.unwritten ?? this.#unapplied, conflicts: this.#conflicts };
+  }
+
   /** Leaves the registry as it is: the entries of this host end with their lease, so that a restart of the agent changes nothing. */
   async close(): Promise<void> {
     this.#over.abort();
@@ -73,6 +83,9 @@ export class ContainerPolicies {
   }
 
   #take(event: RegistryEvent): void {
+    if (event.kind === 'connected') this.#away = undefined;
+    // A registry that refuses answers. Where labels ask for policies, the refusal of the write is reported.
+    if (event.kind === 'disconnected') this.#away = event.denied === true ? undefined : event.reason;
     if (event.kind === 'snapshot') this.#entries = event.entries;
     if (event.kind === 'changes') {
       const entries = new Map(this.#entries);
@@ -141,8 +154,10 @@ export class ContainerPolicies {
       // Hosts that began just now have not said yet what their containers ask for.
       await this.#carryOut(wanted, this.#hasBegun());
       this.#told.isNew('apply', undefined);
+      this.#unapplied = undefined;
     } catch (error) {
       const reason = describe(error);
+      this.#unapplied = reason;
       if (!signal.aborted && this.#told.isNew('apply', reason)) {
         logger.error({ event: 'labels-unapplied', reason }, `the policies of labels are tried again: ${reason}`);
       }
@@ -155,6 +170,7 @@ export class ContainerPolicies {
     const { registry, random, logger } = this.#parts;
     const options = { set: this.#set, prune, take: false, maxPrune: Number.POSITIVE_INFINITY };
     let declared = chosen.map(declaredOf);
+    const conflicts: string[] = [];
     // Each attempt leaves out what the one before could not write.
     for (let attempt = 0; attempt <= chosen.length; attempt += 1) {
       const { plan } = await carryOut({ registry, declared, options, random, signal: this.#over.signal });
@@ -164,9 +180,11 @@ export class ContainerPolicies {
       for (const problem of plan.problems) {
         const reason = planProblemText(problem);
         const key = problem.declared?.key ?? 'all';
+        conflicts.push(reason);
         if (!this.#told.isNew(key, reason)) continue;
         logger.error({ event: 'labels-conflict', key, reason }, `the labels of a container do not count: ${reason}`);
       }
+      this.#conflicts = conflicts;
       if (refused.size === 0) return;
       declared = declared.filter(({ key }) => !refused.has(key));
     }

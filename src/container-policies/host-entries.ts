@@ -28,6 +28,8 @@ export class HostEntries {
   readonly #own = new Map<ServiceName, string>();
   /** Of these, another agent has the entry. */
   readonly #taken = new Set<ServiceName>();
+  /** Why an entry could not be written, by its key. */
+  readonly #unwritten = new Map<string, string>();
   #present: ReadonlyMap<string, Entry> | undefined;
 
   constructor(parts: HostEntriesParts) {
@@ -56,6 +58,13 @@ export class HostEntries {
   follow(present: ReadonlyMap<string, Entry>): void {
     this.#present = present;
     for (const service of this.#taken) this.#putWhenFree(service);
+  }
+
+  /** Why an entry of this host is not there as it should be; undefined when all are. */
+  get unwritten(): string | undefined {
+    const [reason] = this.#unwritten.values();
+    const [taken] = this.#taken;
+    return reason ?? (taken && `another agent has ${labelsKey(taken, this.#parts.host)}`);
   }
 
   /** Leaves the registry as it is: the entries end with their lease, so that a restart of the agent changes nothing. */
@@ -90,8 +99,10 @@ export class HostEntries {
       .run<unknown>(() =>
         value === undefined ? this.#session.remove(key, signal) : this.#session.put(key, value, signal),
       )
+      .then(() => this.#unwritten.delete(key))
       .catch((error: unknown) => {
         const reason = describe(error);
+        this.#unwritten.set(key, `${key}: ${reason}`);
         if (signal.aborted || !this.#told.isNew(key, reason)) return;
         logger.error({ event: 'labels-unwritten', service, reason }, `${key} cannot be written: ${reason}`);
       });

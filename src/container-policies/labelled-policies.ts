@@ -10,12 +10,14 @@ const graceMs = 30_000;
 export function openLabelledPolicies(parts: Omit<ContainerPoliciesParts, 'graceMs'>): {
   readonly update: (containers: readonly Container[]) => void;
   readonly problemsOf: (container: Container) => readonly Fault[];
+  readonly state: () => ContainerPolicies['state'];
   readonly close: () => Promise<void>;
 } {
   const policies = new ContainerPolicies({ ...parts, graceMs });
   return {
     update: (containers) => policies.update(containers.flatMap((one) => readPolicyLabels(one).asked)),
     problemsOf: (container) => readPolicyLabels(container).problems,
+    state: () => policies.state,
     close: () => policies.close(),
   };
 }

@@ -7,6 +7,7 @@ import type { InstanceSettings } from '../settings/register.ts';
 import { type Announcer, declare } from './declare.ts';
 import { changesBetween, type PlacedInstance, placeInstances } from './declared-files.ts';
 import { FolderScan, type Found, type Scan } from './folder-scan.ts';
+import type { FolderFacts } from './register-status.ts';
 import type { Declared } from './registration.ts';
 import { RegistrationSet, type RegistrationSetParts } from './registration-set.ts';
 import type { Doubt } from './trusted-writer.ts';
@@ -63,6 +64,12 @@ export class Agent {
   /** The present registrations, by `service/id`. */
   get registrations(): RegistrationSet['all'] {
     return this.#registrations.all;
+  }
+
+  /** For metrics and readiness. */
+  get state(): FolderFacts {
+    const files = new Set([...this.#complaints.keys()].map((key) => key.slice(key.indexOf(' ') + 1)));
+    return { unreadable: this.#away, refused: files.size };
   }
 
   /** Stops to follow the folder: from now on the registrations stay as they are. */

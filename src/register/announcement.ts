@@ -61,6 +61,11 @@ export class Announcement {
     };
   }
 
+  /** The process that has the key, as the log says it; undefined if none is known. */
+  get otherOwner(): string | undefined {
+    return this.#loggedOwned ? this.#refusal().message : undefined;
+  }
+
   /**
    * Puts the instance. While the registry is unavailable, or another process has the key, it tries again until `signal` aborts.
    * With `whenOwned: 'refuse'` and before the first put, it waits as long as a lease can outlive its process, then rejects with

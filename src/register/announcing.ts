@@ -5,10 +5,12 @@ import type { Registry } from '../registry/registry.ts';
 import type { ContainerSource, InstanceSettings, RegisterSettings } from '../settings/register.ts';
 import { Agent, type AgentParts } from './agent.ts';
 import type { ContainerAgent, ContainerAgentParts } from './containers/container-agent.ts';
+import { EngineRecord } from './containers/engine-record.ts';
 import { type Announcer, declare } from './declare.ts';
 import { sameDeclaration } from './declared-files.ts';
 import { Departure } from './departure.ts';
 import { openProbe } from './probe.ts';
+import type { RegisterFacts } from './register-status.ts';
 import { confirmMs, type Declared, Registration, type RegistrationParts, turnMs } from './registration.ts';
 import { SharedLease } from './shared-lease.ts';
 
@@ -43,11 +45,12 @@ export class Announcing {
   readonly #agent: Agent | undefined;
   readonly #containers: ContainerAgent | undefined;
   #stopFollowing = (): void => undefined;
+  #isLeaving = false;
 
   constructor(parts: AnnouncingParts) {
     const { settings, registry, logger, instances, readDeclaration, announcer, onRefused, whenOwned, wall } = parts;
     this.#parts = parts;
-    this.#lease = new SharedLease({ registry, ttlMs: settings.ttlMs, logger });
+    this.#lease = new SharedLease({ registry, ttlMs: settings.ttlMs, logger, now: parts.now });
     const openRegistration: AgentParts['openRegistration'] = (...one) => this.#open(...one);
     this.#registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused, whenOwned }));
     const { folder, containers } = settings;
@@ -60,6 +63,7 @@ export class Announcing {
         announcer,
         logger,
         registry,
+        record: new EngineRecord(parts.now),
         drainTimeoutMs,
         random: parts.random,
       };
@@ -80,6 +84,19 @@ export class Announcing {
     await this.#agent?.begin();
   }
 
+  /** For metrics and readiness. */
+  get facts(): RegisterFacts {
+    const agents = [this.#agent, this.#containers];
+    const followed = agents.flatMap((agent) => [...(agent?.registrations.values() ?? [])]);
+    return {
+      leaving: this.#isLeaving,
+      registry: this.#lease.state,
+      instances: [...this.#registrations, ...followed].map(({ state }) => state),
+      folder: this.#agent?.state,
+      containers: this.#containers?.state,
+    };
+  }
+
   /** How long a leave of all instances may take, in ms. */
   get leaveMs(): number {
     return this.#parts.settings.drainTimeoutMs + 2 * (confirmMs + turnMs * this.#leaving.length);
@@ -87,6 +104,7 @@ export class Announcing {
 
   /** Takes all instances out of the registry for good, side by side; see Registration.leave. Containers that run on may stay. */
   async leave(signal: AbortSignal): Promise<void> {
+    this.#isLeaving = true;
     this.#stopFollowing();
     const departure = this.#openDeparture();
     await Promise.all([this.#agent?.freeze(), this.#containers?.settled(signal)]);

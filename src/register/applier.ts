@@ -36,6 +36,11 @@ export class Applier<T extends object> {
     return this.#desired;
   }
 
+  /** Whether the newest desired state was applied. */
+  get isApplied(): boolean {
+    return this.#desired === this.#applied;
+  }
+
   begin(): void {
     this.#running ??= this.#run();
   }

@@ -13,6 +13,7 @@ import type { Departure } from './departure.ts';
 import { HealthChecker } from './health-checker.ts';
 import { type Check, type DesiredState, nextDesired, type WhenUnhealthy } from './next-desired.ts';
 import type { Probe } from './outcome.ts';
+import { type RegistrationState, stateOf } from './registration-state.ts';
 import type { SharedLease } from './shared-lease.ts';
 
 /** An instance to be announced, with nothing left open. */
@@ -66,6 +67,7 @@ export class Registration {
   #checker: HealthChecker | undefined;
   readonly #refusals: OncePerReason;
   #waiting = { reason: '', at: Number.NEGATIVE_INFINITY };
+  #refusal: string | undefined;
 
   constructor(parts: RegistrationParts) {
     const { lease, declared, logger, now, random, whenOwned } = parts;
@@ -94,6 +96,15 @@ export class Registration {
   begin(): void {
     this.#applier.begin();
     this.#watch();
+  }
+
+  /** For metrics and readiness. */
+  get state(): RegistrationState {
+    const { desired, isApplied } = this.#applier;
+    const { otherOwner } = this.#announcement;
+    const unhealthy = this.#waiting.reason || undefined;
+    const facts = { desired: desired.state, applied: isApplied, refusal: this.#refusal, otherOwner, unhealthy };
+    return { name: this.name, service: desired.instance.service, ...stateOf(facts) };
   }
 
   /**
@@ -225,17 +236,19 @@ export class Registration {
   }
 
   #setDesired(state: DesiredState): void {
+    this.#refusal = undefined;
     this.#applier.set({ state, instance: this.#declared.instance });
   }
 
   /** Logs the reason once, and again from time to time. */
   #onFailed(error: unknown): 'try again' | 'give up' {
     const { logger, onRefused } = this.#parts;
+    const reason = describe(error);
+    this.#refusal = reason;
     if (error instanceof Fault && error.code === 'key-owned') {
       onRefused(error);
       return 'give up';
     }
-    const reason = describe(error);
     const message = `the registry refuses the registration of ${this.name}: ${reason}; pointsman tries again`;
     if (this.#refusals.isNew(this.name, reason)) {
       logger.error({ event: 'refused', instance: this.name, reason }, message);
@@ -243,7 +256,12 @@ export class Registration {
     return 'try again';
   }
 
-  async #apply({ state, instance }: Desired, signal: AbortSignal): Promise<void> {
+  async #apply(desired: Desired, signal: AbortSignal): Promise<void> {
+    await this.#carryOut(desired, signal);
+    if (!signal.aborted) this.#refusal = undefined;
+  }
+
+  async #carryOut({ state, instance }: Desired, signal: AbortSignal): Promise<void> {
     const { logger, now } = this.#parts;
     const address = formatAddress(instance.address);
     switch (state) {

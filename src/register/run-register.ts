@@ -20,6 +20,8 @@ export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
   readonly logger: Logger;
   /** The application to run; undefined when it runs elsewhere. */
   readonly command: WrappedCommand | undefined;
+  /** Called once instances can be announced; what it gets says how they are. */
+  readonly onAnnouncing: (announcing: Pick<Announcing, 'facts'>) => void;
   /** Calls `listener` at each of the signals, until the answer is called. */
   readonly onSignals: (names: readonly NodeJS.Signals[], listener: (name: NodeJS.Signals) => void) => () => void;
   readonly pid: number;
@@ -111,6 +113,7 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
       logger.error({ event: 'refused', reason: describe(fault) }, describe(fault));
     },
   });
+  parts.onAnnouncing(announcing);
   const stages = new StageDeadline();
   const stopListening = listen(parts.onSignals, command, (by) => {
     onEnd({ kind: 'asked', by });

@@ -3,7 +3,9 @@ import type { Logger } from 'pino';
 import { OncePerReason } from '../logging/once-per-reason.ts';
 import { errorCode, Fault } from '../model/fault.ts';
 import type { Registry, Session, SessionEvent } from '../registry/registry.ts';
+import { Connection } from './connection.ts';
 import { KeyWatch } from './key-watch.ts';
+import type { RegisterFacts } from './register-status.ts';
 
 /** The part of this process that has one key. */
 export type KeyOwner = {
@@ -18,6 +20,8 @@ export type SharedLeaseParts = {
   /** How long the keys stay after this process ended, in ms. */
   readonly ttlMs: number;
   readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
 };
 
 /** More writes at once would not be faster, and take memory. */
@@ -39,14 +43,17 @@ export class SharedLease {
   readonly #logger: Logger;
   readonly #holders = new Map<string, KeyOwner>();
   #watches = 0;
-  #granted = false;
+  #leases = 0;
+  #restored = 0;
+  readonly #connection: Connection;
   readonly #unreachable = new OncePerReason();
 
-  constructor({ registry, ttlMs, logger }: SharedLeaseParts) {
+  constructor({ registry, ttlMs, logger, now }: SharedLeaseParts) {
     this.location = registry.location;
     this.ttlMs = ttlMs;
     this.#registry = registry;
     this.#logger = logger;
+    this.#connection = new Connection(now);
     this.session = registry.openSession({
       ttlMs,
       mayReplace: (key, value) => this.#holders.get(key)?.mayReplace(value) ?? false,
@@ -69,7 +76,13 @@ export class SharedLease {
 
   /** Whether the registry has granted the lease. Before that no put can have arrived. */
   get granted(): boolean {
-    return this.#granted;
+    return this.#leases > 0;
+  }
+
+  /** For metrics and readiness. */
+  get state(): RegisterFacts['registry'] {
+    const { location } = this;
+    return { location, ...this.#connection.state, leases: this.#leases, restored: this.#restored };
   }
 
   /** Reads a key, whoever has it; undefined when it is not there, or this user has no right to read it. Rejects with a Fault. */
@@ -99,10 +112,12 @@ export class SharedLease {
     const logger = this.#logger;
     switch (event.kind) {
       case 'granted':
-        this.#granted = true;
+        this.#leases += 1;
+        this.#connection.answers();
         logger.debug({ event: 'lease-granted', lease: event.lease }, 'lease granted');
         break;
       case 'restored':
+        this.#restored += 1;
         logger.warn(
           { event: 'restored', key: event.key, reason: event.reason },
           'pointsman restored the lost registration',
@@ -115,6 +130,7 @@ export class SharedLease {
         break;
       }
       case 'unreachable':
+        this.#connection.lost(event.reason);
         // The session repeats it at every attempt.
         if (this.#unreachable.isNew('registry', event.reason)) {
           const { reason } = event;
@@ -125,6 +141,7 @@ export class SharedLease {
         }
         break;
       case 'reachable':
+        this.#connection.answers();
         this.#unreachable.isNew('registry', undefined);
         logger.info({ event: 'registry-connected' }, 'the registry accepts registrations again');
         break;

@@ -1,16 +1,27 @@
 import { parseHost } from '../model/address.ts';
 import { type AddressSource, type Net, parseAddressSource, parseNet } from '../model/address-source.ts';
-import { defaultEngine, type EngineAddress, formatEngineAddress, parseEngineAddress } from '../model/engine-address.ts';
+import { type EngineAddress, parseEngineAddress } from '../model/engine-address.ts';
 import { Fault } from '../model/fault.ts';
 import { type CheckRhythm, type HealthCheck, parseHealthCheck } from '../model/health-check.ts';
 import { defaultWeight, type InstanceRole, instanceRoles, mostMeta } from '../model/instance.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import { accepted, type Parsed } from '../model/parsed.ts';
+import { adminHostsOption } from './admin-hosts.ts';
 import { declareCommand } from './command.ts';
 import { logOptions } from './log.ts';
 import { defaulted, list, optional, pairs, type ValuesOf } from './option.ts';
 import { registryAndLog, registryOptions } from './registry.ts';
-import { countWord, durationWord, labelWord, metaWord, oneOf, pathWord, weightWord, word } from './words.ts';
+import {
+  addressWord,
+  countWord,
+  durationWord,
+  labelWord,
+  metaWord,
+  oneOf,
+  pathWord,
+  weightWord,
+  word,
+} from './words.ts';
 
 /** The settings that all instances of a process share, and that a declaration file may change. */
 export type InstanceTraits = {
@@ -37,7 +48,8 @@ export type InstanceSettings = InstanceTraits & {
 
 /** The containers of an engine, as their labels declare them. */
 export type ContainerSource = {
-  readonly engine: EngineAddress;
+  /** Undefined: the one that `docker` would use. */
+  readonly engine: EngineAddress | undefined;
   /** For what the labels leave out. */
   readonly traits: InstanceTraits;
   /** The address of this machine for published ports; undefined: as `--net` finds it. */
@@ -148,6 +160,12 @@ export function traitsOf(
   };
 }
 
+/** The value of `--containers` for the engine that `docker` would use. */
+const usualEngine = 'default';
+
+const parseEngine = (text: string): Parsed<EngineAddress | typeof usualEngine> =>
+  text === usualEngine ? accepted(usualEngine) : parseEngineAddress(text);
+
 export const registerCommand = declareCommand({
   name: 'register',
   summary: 'announce instances while this process, or its command, lives',
@@ -181,9 +199,9 @@ export const registerCommand = declareCommand({
     ),
     containers: optional(
       'ENGINE',
-      word(parseEngineAddress),
-      `API of Docker or podman, unix:///PATH or tcp://HOST:PORT: announces the containers that have labels for pointsman (without a value: ${formatEngineAddress(defaultEngine)})`,
-      { bare: formatEngineAddress(defaultEngine) },
+      word(parseEngine),
+      'API of Docker or podman, unix:///PATH or tcp://HOST:PORT: announces the containers that have labels for pointsman (without a value, or with `default`: $DOCKER_HOST, or unix:///var/run/docker.sock)',
+      { bare: usualEngine },
     ),
     containersHost: optional(
       'HOST',
@@ -217,6 +235,11 @@ export const registerCommand = declareCommand({
       'how long the command may take to end after SIGTERM before SIGKILL',
     ),
     ...registryOptions,
+    // Not as a variable or a field: those of `balance`, which one environment or file may serve as well, name the port of the balancer.
+    admin: optional('HOST:PORT', addressWord, 'where to serve metrics and health (default: nowhere)', {
+      flagOnly: true,
+    }),
+    ...adminHostsOption,
     ...logOptions,
   },
   assemble: (values) => {
@@ -229,20 +252,22 @@ export const registerCommand = declareCommand({
     const instances = follows && values.service.length === 0 ? [] : instancesOf(values, traits);
     const { ttl: ttlMs, drainTimeout: drainTimeoutMs, grace: graceMs } = values;
     const register: RegisterSettings = { instances, folder, containers, ttlMs, drainTimeoutMs, graceMs };
-    return { ...shared, register };
+    return { ...shared, register, admin: values.admin, adminHosts: values.adminHosts };
   },
 });
 
 function containersOf(
   values: {
-    readonly containers: EngineAddress | undefined;
+    readonly containers: EngineAddress | typeof usualEngine | undefined;
     readonly containersHost: string | undefined;
     readonly containersOnStop: 'keep' | 'leave';
   },
   traits: InstanceTraits,
 ): ContainerSource | undefined {
-  const { containers: engine, containersHost: publishedAt, containersOnStop: onStop } = values;
-  if (engine !== undefined) return { engine, traits, publishedAt, onStop };
+  const { containers: named, containersHost: publishedAt, containersOnStop: onStop } = values;
+  if (named !== undefined) {
+    return { engine: named === usualEngine ? undefined : named, traits, publishedAt, onStop };
+  }
   if (publishedAt === undefined) return undefined;
   const hint = 'omit it, or give --containers';
   throw new Fault('settings', 'it has no effect without --containers', { where: '--containers-host', hint });

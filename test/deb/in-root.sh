@@ -79,7 +79,7 @@ exec 8>/debs/end
 wait_for '[ -s /debs/answers ]'
 
 install /debs/new.deb $node
-grep -q '^try-restart pointsman-balance.service$' /debs/invoked || fail "the upgrade does not restart the balancer"
+grep -q '^try-restart pointsman-balance.service pointsman-containers.service$' /debs/invoked || fail "the upgrade does not restart the balancer and the agent of containers"
 wait_for '[ "$(grep -c "\"event\":\"serving\"" /debs/balance.log)" -ge 2 ]'
 sleep 1
 exec 8>&-

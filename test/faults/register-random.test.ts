@@ -33,7 +33,7 @@ function openProcess(endpoint: string, root: string, owner: string, address: str
   const said: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line) => said.push(`${owner} ${line.trim()}`) });
   const now = () => performance.now();
-  const lease = new SharedLease({ registry, ttlMs, logger });
+  const lease = new SharedLease({ registry, ttlMs, logger, now });
   const openDeparture = () => new Departure({ registry, drainTimeoutMs: 500, now });
   const declared = (weight: number): Declared => ({
     instance: { ...instance(address), owner, weight },

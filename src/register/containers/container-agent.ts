@@ -11,6 +11,8 @@ import { RegistrationSet, type RegistrationSetParts } from '../registration-set.
 import { type LabelContext, type LabelledInstance, readLabels } from './container-labels.ts';
 import type { SeenContainer } from './container-run.ts';
 import { ContainerWatch } from './container-watch.ts';
+import type { ContainersFacts, PoliciesFacts } from './containers-facts.ts';
+import type { EngineRecord } from './engine-record.ts';
 import { Terminations, type TerminationsParts } from './terminations.ts';
 import { type DeclaringContainer, type Doubled, type Want, wantedInstances } from './wanted-instances.ts';
 
@@ -22,6 +24,7 @@ export type ContainerAgentParts = Pick<RegistrationSetParts, 'openRegistration' 
   /** Asked from time to time: a machine's addresses change. */
   readonly announcer: () => Announcer;
   readonly logger: Logger;
+  readonly record: EngineRecord;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
   readonly policies: LabelledPolicies;
@@ -33,6 +36,7 @@ type LabelledPolicies = {
   readonly update: (containers: readonly Container[]) => void;
   /** What is wrong with the labels of a container that are about policies. */
   readonly problemsOf: (container: Container) => readonly Fault[];
+  readonly state: () => PoliciesFacts;
   readonly close: () => Promise<void>;
 };
 
@@ -58,7 +62,7 @@ export class ContainerAgent {
   #onUpdated: () => void = () => undefined;
 
   constructor(parts: ContainerAgentParts) {
-    const { engine, logger, random } = parts;
+    const { engine, logger, record, random } = parts;
     this.#parts = parts;
     this.#registrations = new RegistrationSet({
       ...parts,
@@ -66,7 +70,7 @@ export class ContainerAgent {
       onGone: () => this.#schedule(),
     });
     this.#terminations = new Terminations(parts);
-    this.#watch = new ContainerWatch({ engine, logger, random, onChange: () => this.#schedule() });
+    this.#watch = new ContainerWatch({ engine, logger, record, random, onChange: () => this.#schedule() });
   }
 
   begin(): void {
@@ -80,6 +84,19 @@ export class ContainerAgent {
   /** The present registrations, by `service/id`. */
   get registrations(): RegistrationSet['all'] {
     return this.#registrations.all;
+  }
+
+  /** For metrics and readiness. */
+  get state(): ContainersFacts {
+    const { engine, record, policies } = this.#parts;
+    const stages = { up: 0, leaving: 0, left: 0, ending: 0 };
+    for (const { stage } of this.#watch.seen.values()) stages[stage] += 1;
+    return {
+      engine: { location: engine.location, ...record.state, missed: record.missed },
+      stages,
+      refused: [...this.#complaints.values()].filter((text) => text !== '').length,
+      policies: policies.state(),
+    };
   }
 
   /** Resolves when no container waits for its instances to leave any more, or `signal` aborts: nobody else would end its application. */

@@ -6,6 +6,7 @@ import type { Container, EngineEvent } from '../../engine/container.ts';
 import type { EngineApi, EventHandlers } from '../../engine/engine-api.ts';
 import { aborted } from '../../waiting/time-limit.ts';
 import { ContainerWatch } from './container-watch.ts';
+import { EngineRecord } from './engine-record.ts';
 
 const labels = { 'pointsman.service': 'web' };
 const startedAt = '2026-01-01T00:00:00Z';
@@ -37,7 +38,13 @@ function start(pastKills: EngineApi['pastKills'], { announcesStops = true, state
       }),
   };
   const logger = pino({}, { write: (line: string) => void logged.push(JSON.parse(line)) });
-  const watch = new ContainerWatch({ engine, logger, random: () => 0, onChange: () => undefined });
+  const watch = new ContainerWatch({
+    engine,
+    logger,
+    record: new EngineRecord(() => performance.now()),
+    random: () => 0,
+    onChange: () => undefined,
+  });
   onTestFinished(() => watch.stop());
   watch.begin();
   return {

@@ -9,11 +9,13 @@ import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe } from '../../model/fault.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 import { afterEvent, afterInspection, type SeenContainer } from './container-run.ts';
+import type { EngineRecord } from './engine-record.ts';
 import { KnownKills } from './known-kills.ts';
 
 export type ContainerWatchParts = {
   readonly engine: EngineApi;
   readonly logger: Logger;
+  readonly record: EngineRecord;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
   /** Some containers changed. */
@@ -119,27 +121,31 @@ export class ContainerWatch {
 
   /** Reads all containers now, because events may be missing from before, and looks for lost ones from time to time. */
   async #list({ announcesStops }: EngineFacts, signal: AbortSignal): Promise<void> {
-    const { engine } = this.#parts;
+    const { engine, record } = this.#parts;
     await this.#caughtUp;
     for (let first = true; !signal.aborted; ) {
       try {
         const listed = await engine.list({ all: !announcesStops }, signal);
         const running = announcesStops ? listed : listed.filter(({ state }) => runningStates.includes(state));
-        await this.#compare(running, first);
+        // An engine that hung may have let inspections fail, although its stream of events goes on.
+        const all = first || this.#away !== undefined;
+        const moved = await this.#compare(running, all);
         if (signal.aborted) return;
-        if (first) this.#setAway(undefined);
+        // podman is asked more often than it tells.
+        if (!all && announcesStops) record.addMissed(moved);
+        this.#setAway(undefined);
         first = false;
         this.#parts.onChange();
       } catch (error) {
         if (!signal.aborted) this.#setAway(describe(error));
       }
-      const waitMs = first ? repeatMs : announcesStops ? listEveryMs : pollEveryMs;
+      const waitMs = this.#away !== undefined ? repeatMs : announcesStops ? listEveryMs : pollEveryMs;
       await pause(waitMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** Inspects the containers that came or went, or begin to stop; with `all`, those as well that are where they were. */
-  async #compare(listed: readonly ListedContainer[], all: boolean): Promise<void> {
+  /** Inspects the containers that came or went, or begin to stop, and returns how many came or went; with `all`, it inspects those as well that are where they were. */
+  async #compare(listed: readonly ListedContainer[], all: boolean): Promise<number> {
     const ids = new Set(listed.map(({ id }) => id));
     const isNew = ({ id, state }: ListedContainer) => {
       const seen = this.#seen.get(id);
@@ -148,6 +154,7 @@ export class ContainerWatch {
     const come = listed.filter((one) => isLabelled(one.labels) && (all || isNew(one)));
     const went = [...this.#seen.keys()].filter((id) => !ids.has(id));
     await Promise.all([...come.map(({ id }) => id), ...went].map((id) => this.#read(id)));
+    return come.filter(({ id }) => this.#seen.has(id)).length + went.filter((id) => !this.#seen.has(id)).length;
   }
 
   #onEvent(event: EngineEvent): void {
@@ -213,8 +220,10 @@ export class ContainerWatch {
   }
 
   #setAway(reason: string | undefined): void {
-    const { logger, engine } = this.#parts;
+    const { logger, engine, record } = this.#parts;
     const { location } = engine;
+    if (reason === undefined) record.answers();
+    else record.lost(reason);
     if (reason === this.#away) return;
     this.#away = reason;
     if (reason === undefined) {
