@@ -49,6 +49,8 @@ export async function openContainerParts(
     drains,
     /** How many balancers are alive. */
     balancers: () => fleet.view.balancers.size,
+    /** Why the registry is not followed at the moment. */
+    away: () => fleet.view.away,
     async close(): Promise<void> {
       if (standing.standing.size > 0) warn(describeStanding(standing.standing));
       await Promise.all([instances.close(), fleet.close()]);

@@ -36,6 +36,11 @@ export class EngineRefusal extends Fault {
     super('engine', what, detail);
     this.status = status;
   }
+
+  /** Whether it did not begin what it was asked for. A 5xx or 409 may come after the signal to the container. */
+  get beganNothing(): boolean {
+    return this.status < 500 && this.status !== 409;
+  }
 }
 
 export type EngineFacts = {

@@ -91,7 +91,13 @@ export class EngineHost implements RolloutHost {
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
     if (errors.length === 0) return { ok: true };
     const because = [...new Set(errors.map(describe))].join('; ');
-    return { ok: false, because, refused: errors.length === containers.length && errors.every(isRefusal) };
+    return {
+      ok: false,
+      because,
+      refused:
+        errors.length === containers.length &&
+        errors.every((error) => error instanceof EngineRefusal && error.beganNothing),
+    };
   }
 
   async othersServe(containers: readonly ServingContainer[]): Promise<StepResult> {
@@ -201,10 +207,6 @@ export class EngineHost implements RolloutHost {
     return (await Promise.all(reasons)).join('; ');
   }
 }
-
-/** The engine did not begin what it was asked for. A 5xx, or 409, may come after the signal to the container. */
-const isRefusal = (error: unknown): boolean =>
-  error instanceof EngineRefusal && error.status < 500 && error.status !== 409;
 
 const isReady = ({ state, weight }: Registered['instance']): boolean => state === 'ready' && weight > 0;
 
