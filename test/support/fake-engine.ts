@@ -23,6 +23,7 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
   const containers = new Map<string, FakeContainer>();
   const calls: string[] = [];
   const held: (() => void)[] = [];
+  let forbidden: readonly string[] = [];
 
   const find = (text: string) => [...containers.values()].find(({ id, name }) => name === text || id === text);
   const start = async (name: string, sick = false): Promise<void> => {
@@ -54,6 +55,7 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
 
   const answer = async (method: string, url: URL): Promise<{ readonly status: number; readonly body?: unknown }> => {
     const [, area, id = '', what] = url.pathname.split('/');
+    if (forbidden.includes(`${method} ${what ?? ''}`.trim())) return { status: 403, body: { message: 'not allowed' } };
     if (area === 'test') {
       await start(url.searchParams.get('name') ?? '', url.searchParams.has('sick'));
       return { status: 200 };
@@ -76,10 +78,14 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
       (error: unknown) => response.writeHead(500).end(JSON.stringify({ message: String(error) })),
     );
   });
-  await new Promise<void>((resolve) => server.listen(socket, resolve));
-  onTestFinished(async () => {
+  const listen = () => new Promise<void>((resolve) => server.listen(socket, resolve));
+  const close = () => {
     server.closeAllConnections();
-    server.close();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  await listen();
+  onTestFinished(async () => {
+    await close();
     await Promise.all(
       [...containers.values()].filter(({ state }) => state === 'running').map(({ app }) => app.close()),
     );
@@ -90,6 +96,13 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
     /** What the engine was asked to do, in order. */
     calls,
     start,
+    /** The socket goes away, and comes back; the containers run on. */
+    close,
+    listen,
+    /** Refuses these requests, as a socket proxy does: `POST stop`. */
+    forbid: (...requests: readonly string[]) => {
+      forbidden = requests;
+    },
     /** How many requests for `/slow` wait for `answerSlow`. */
     slow: () => held.length,
     answerSlow: () => {
