@@ -50,6 +50,7 @@ function describeOutcome(end: Exclude<RolloutEnd, { readonly kind: 'done' }>): s
 
 function describeEvent(event: RolloutEvent): string {
   if (event.kind === 'command') return `running the command, with ROLLOUT_SCALE=${event.scale}`;
+  if (event.kind === 'going-back') return `going back: ${event.because}`;
   const names = event.containers.join(', ');
   switch (event.kind) {
     case 'started':

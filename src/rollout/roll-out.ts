@@ -10,6 +10,7 @@ type Containers = readonly ServingContainer[];
 export type RolloutEvent =
   | { readonly kind: 'draining' | 'served' | 'removed' | 'undrained' | 'kept'; readonly containers: readonly string[] }
   | { readonly kind: 'command'; readonly scale: number }
+  | { readonly kind: 'going-back'; readonly because: string }
   | { readonly kind: 'started'; readonly containers: readonly string[] }
   /** The command stopped old containers that still got requests. */
   | { readonly kind: 'unguarded'; readonly containers: readonly string[] };
@@ -205,6 +206,7 @@ class Rollout {
   async #goBack(because: string, error?: unknown): Promise<RolloutEnd> {
     this.#back = because;
     this.#host.goesBack();
+    this.#say({ kind: 'going-back', because });
     const { fresh, left, lost } = this.#changes ?? (await this.#changesOfCommand());
     const drained = left.filter(({ id }) => this.#drained.some((one) => one.id === id));
     if (drained.length > 0) {

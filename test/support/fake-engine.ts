@@ -24,6 +24,8 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
   const calls: string[] = [];
   const held: (() => void)[] = [];
   let forbidden: readonly string[] = [];
+  let isAway = false;
+  let unanswered = 0;
 
   const find = (text: string) => [...containers.values()].find(({ id, name }) => name === text || id === text);
   const start = async (name: string, sick = false): Promise<void> => {
@@ -54,6 +56,10 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
   });
 
   const answer = async (method: string, url: URL): Promise<{ readonly status: number; readonly body?: unknown }> => {
+    if (isAway) {
+      unanswered += 1;
+      return { status: 503 };
+    }
     const [, area, id = '', what] = url.pathname.split('/');
     if (forbidden.includes(`${method} ${what ?? ''}`.trim())) return { status: 403, body: { message: 'not allowed' } };
     if (area === 'test') {
@@ -78,12 +84,11 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
       (error: unknown) => response.writeHead(500).end(JSON.stringify({ message: String(error) })),
     );
   });
-  const listen = () => new Promise<void>((resolve) => server.listen(socket, resolve));
   const close = () => {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));
   };
-  await listen();
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
   onTestFinished(async () => {
     await close();
     await Promise.all(
@@ -96,9 +101,14 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
     /** What the engine was asked to do, in order. */
     calls,
     start,
-    /** The socket goes away, and comes back; the containers run on. */
+    /** The socket goes away; the containers run on. */
     close,
-    listen,
+    /** Whether a proxy in front of the engine answers that the engine does not. */
+    setAway: (away: boolean) => {
+      isAway = away;
+    },
+    /** How many requests the proxy has answered instead of the engine. */
+    unanswered: () => unanswered,
     /** Refuses these requests, as a socket proxy does: `POST stop`. */
     forbid: (...requests: readonly string[]) => {
       forbidden = requests;
