@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { readService } from '../src/operate/target.ts';
+import { lockRollout } from '../src/rollout/rollout-lock.ts';
+import { startBalancers } from './support/balancers.ts';
 import { startFakeEngine, startingCommand } from './support/fake-engine.ts';
 import { runPointsman } from './support/processes.ts';
 import { openRequest, startRollouts } from './support/rollouts.ts';
@@ -102,6 +105,25 @@ describe('a rollout', () => {
     engine.answerSlow();
     await answer;
     await until('a rollout may begin', async () => (await run('rollout', 'web', '--', ...startingCommand('c'))).code === 0, patience); // biome-ignore format: one wait
+  });
+
+  test('takes a lock again whose lease was lost, unless another rollout has it', async () => {
+    const world = await startBalancers('etcd');
+    const ctl = async (...args: readonly string[]) => (await world.etcd?.ctl(...args)) ?? '';
+    const loseLeases = async () => {
+      const [, ...ids] = (await ctl('lease', 'list')).split('\n');
+      for (const id of ids) await ctl('lease', 'revoke', id);
+    };
+    const lock = (by: string) => lockRollout(world.registry, readService('web'), { by, since: 0 });
+    const first = await lock('ada@desk');
+    await loseLeases();
+    expect(await first.confirm()).toEqual({ ok: true });
+    await loseLeases();
+    const second = await lock('bob@desk');
+    expect(await first.confirm()).toMatchObject({ ok: false, because: expect.stringContaining('by bob@desk since 1970-01-01T00:00:00Z') }); // biome-ignore format: one line
+    await first.release();
+    expect(await second.confirm()).toEqual({ ok: true });
+    await second.release();
   });
 
   test('of a service that is mistyped is refused on all engines, unless it is to be created', async () => {
