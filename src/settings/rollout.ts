@@ -14,7 +14,7 @@ type ContainerSettings = {
   readonly json: boolean;
 };
 
-export type RolloutSettings = ContainerSettings & {
+type RolloutSettings = ContainerSettings & {
   readonly timeoutMs: number;
   readonly order: 'start-first' | 'stop-first';
   readonly create: boolean;

@@ -87,13 +87,20 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
   }
 
   /** A rollout of the first host under load that goes back, and leaves all as it was. */
-  async function expectBack(because: RegExp, flags: readonly string[], command: readonly string[]) {
+  async function expectBack(
+    because: RegExp,
+    flags: readonly string[],
+    command: readonly string[],
+    startMore: () => () => Promise<unknown> = () => async () => undefined,
+  ) {
     const load = await startPair();
+    const end = startMore();
     const { one } = hosts;
     const { code, output } = await one.pointsman('rollout', ...engineOf(one), ...flags, 'web', '--', ...command);
     expect({ code, output }).toMatchObject({ code: 1, output: expect.stringMatching(because) });
     expect(output).toMatch(/; the old containers serve as before$/);
     expect(await running(one)).toEqual(['web-1']);
+    await end();
     await expectNoLoss(load, 'web-1 version 1', 'web-2 version 1');
   }
 
@@ -116,16 +123,21 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
 
   test('goes back when requests of an old container stay open', { timeout: 2 * minute }, async () => {
     printLogsOnFailure();
-    let over = false;
-    const ask = async () => {
-      while (!over) await hosts.one.engine.ask(`http://${hosts.one.address}/slow`);
-    };
-    const clients = Array.from({ length: 6 }, ask);
-    onTestFailed(() => {
-      over = true;
+    const command = starting(['web-3']);
+    const flags = ['--drain-timeout', '200ms'];
+    await expectBack(/not drained within 200ms: .*open request/, flags, command, () => {
+      let over = false;
+      const url = `http://${hosts.one.address}/slow`;
+      const ask = async () => {
+        while (!over) await hosts.one.engine.ask(url);
+      };
+      const clients = Promise.all(Array.from({ length: 6 }, ask));
+      clients.catch(() => undefined);
+      return () => {
+        over = true;
+        return clients;
+      };
     });
-    await expectBack(/not drained within 200ms: .*open request/, ['--drain-timeout', '200ms'], starting(['web-3'])).finally(() => { over = true; }); // biome-ignore format: one call
-    await Promise.all(clients);
   });
 
   test('goes back at SIGTERM while the old containers are drained', { timeout: 2 * minute }, async () => {
