@@ -52,6 +52,7 @@ function describeEvent(event: RolloutEvent): string {
   if (event.kind === 'command') return `running the command, with ROLLOUT_SCALE=${event.scale}`;
   if (event.kind === 'going-back') return `going back: ${event.because}`;
   const names = event.containers.join(', ');
+  const isOne = event.containers.length === 1;
   switch (event.kind) {
     case 'started':
       return `the command started ${names}`;
@@ -64,8 +65,8 @@ function describeEvent(event: RolloutEvent): string {
     case 'removed':
       return `stopped and removed ${names}`;
     case 'undrained':
-      return `${names} get requests again`;
+      return `${names} ${isOne ? 'gets' : 'get'} requests again`;
     case 'kept':
-      return `${names} are not stopped`;
+      return `${names} ${isOne ? 'is' : 'are'} not stopped`;
   }
 }

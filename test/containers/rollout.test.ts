@@ -124,8 +124,8 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
   test('goes back when requests of an old container stay open', { timeout: 2 * minute }, async () => {
     printLogsOnFailure();
     const command = starting(['web-3']);
-    const flags = ['--drain-timeout', '200ms'];
-    await expectBack(/not drained within 200ms: .*open request/, flags, command, () => {
+    const flags = ['--drain-timeout', '600ms'];
+    await expectBack(/not drained within 600ms: .*(open request|is at revision)/, flags, command, () => {
       let over = false;
       const url = `http://${hosts.one.address}/slow`;
       const ask = async () => {
