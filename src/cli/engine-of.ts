@@ -1,7 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { EngineApi } from '../engine/engine-api.ts';
 import { HttpEngine } from '../engine/http-engine.ts';
-import { PatientEngine } from '../engine/patient-engine.ts';
 import { type EngineAddress, formatEngineAddress, parseEngineAddress } from '../model/engine-address.ts';
 import { Fault } from '../model/fault.ts';
 import type { Invocation } from './invocation.ts';
@@ -15,18 +13,6 @@ const usual = 'unix:///var/run/docker.sock';
 export function enginesOf(addresses: readonly EngineAddress[], env: Invocation['env']): readonly NamedEngine[] {
   const named = addresses.length > 0 ? addresses : [fromEnvironment(env['DOCKER_HOST'] || usual)];
   return named.map((address) => ({ engine: new HttpEngine(address), address: formatEngineAddress(address) }));
-}
-
-/** The same engine, whose calls are repeated for some seconds while it does not answer. `say`: what is waited for. */
-export function patient({ engine, address }: NamedEngine, say: (text: string) => void): NamedEngine {
-  const parts = {
-    engine,
-    now: () => performance.now(),
-    pause: (ms: number, signal: AbortSignal | undefined) =>
-      pause(ms, undefined, signal && { signal }).catch(() => undefined),
-    onWait: (reason: string) => say(`waiting for the engine: ${reason}`),
-  };
-  return { engine: new PatientEngine(parts), address };
 }
 
 function fromEnvironment(text: string): EngineAddress {

@@ -1,3 +1,4 @@
+import type { RepeatableEngine } from '../engine/patient-engine.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
 import { formatDuration } from '../model/quantity.ts';
@@ -10,12 +11,13 @@ import { rollOut } from '../rollout/roll-out.ts';
 import { lockRollout, type RolloutLock } from '../rollout/rollout-lock.ts';
 import { rolloutCommand } from '../settings/rollout.ts';
 import { openContainerParts, reachRegistry } from './container-parts.ts';
-import { enginesOf, type NamedEngine, patient } from './engine-of.ts';
+import { enginesOf } from './engine-of.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
 import { printJson, warn } from './outputs.ts';
+import { patient } from './patient.ts';
 import { openReport } from './rollout-report.ts';
 import { withoutSecrets } from './secrets.ts';
 import { onSignals } from './signals.ts';
@@ -63,7 +65,7 @@ async function replaceAll(
   };
   const parts = await openContainerParts(registry, { who: whoIs(invocation), why: `pointsman rollout ${service}` }, limits); // biome-ignore format: one line
   const plan = { service, order, create };
-  const hostAt = ({ engine, address }: NamedEngine) =>
+  const hostAt = (engine: RepeatableEngine, address: string) =>
     new EngineHost({
       ...{ engine, service, registry, lock, timeoutMs, signal: stopping.signal, onProgress: spinner.say },
       ...{ instances: parts.instances, drains: parts.drains },
@@ -76,7 +78,7 @@ async function replaceAll(
     });
   try {
     for (const one of engines) {
-      const host = hostAt(one);
+      const host = hostAt(one.engine, one.address);
       const refusal = await whyRefused(plan, host, await host.containers());
       if (refusal === undefined) continue;
       const after = engines.filter((other) => other !== one);
@@ -87,7 +89,7 @@ async function replaceAll(
     if (parts.balancers() === 0) warn(`no balancer is alive: without one, the rollout goes back after ${formatDuration(timeoutMs)}`); // biome-ignore format: one line
     for (const [at, one] of engines.entries()) {
       const report = openReport(one.address, json, { before: engines.slice(0, at), after: engines.slice(at + 1) });
-      const end = await rollOut(hostAt(patient(one, spinner.say)), plan, report.event);
+      const end = await rollOut(hostAt(patient(one.engine, spinner.say), one.address), plan, report.event);
       report.end(end);
       onEnd();
       if (end.kind === 'done') continue;

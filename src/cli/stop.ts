@@ -10,12 +10,13 @@ import { type ServingContainer, servicesOf } from '../rollout/service-containers
 import { stopDrained } from '../rollout/stop-drained.ts';
 import { stopCommand } from '../settings/rollout.ts';
 import { openContainerParts, reachRegistry } from './container-parts.ts';
-import { enginesOf, patient } from './engine-of.ts';
+import { enginesOf } from './engine-of.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
 import { warn } from './outputs.ts';
+import { patient } from './patient.ts';
 import { abortOnSignal } from './signals.ts';
 import { startSpinner } from './spinner.ts';
 import { reportStop } from './stop-report.ts';
@@ -47,7 +48,7 @@ export async function run(invocation: Invocation): Promise<number> {
     try {
       const registered = await drainAll(containers, parts, signal);
       spinner.say(`stopping ${containers.map(({ name }) => name).join(', ')}`);
-      const outcomes = await stopDrained(patient(first, spinner.say).engine, containers, parts.drains);
+      const outcomes = await stopDrained(patient(first.engine, spinner.say), containers, parts.drains);
       spinner.stop();
       for (const [at, container] of containers.entries()) {
         const { id, name } = container;

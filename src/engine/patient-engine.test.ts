@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Fault } from '../model/fault.ts';
-import { type EngineApi, EngineRefusal } from './engine-api.ts';
-import { PatientEngine } from './patient-engine.ts';
+import { EngineRefusal } from './engine-api.ts';
+import { PatientEngine, type RepeatableEngine } from './patient-engine.ts';
 
 const silence = new Fault('engine', 'connect ENOENT');
 const refusal = (status: number) =>
@@ -12,15 +12,15 @@ function failing(...errors: readonly Error[]) {
   const left = [...errors];
   let calls = 0;
   const never = () => Promise.reject(new Error('not asked for'));
-  const engine: EngineApi = {
+  const engine: RepeatableEngine = {
     location: 'unix:///e',
-    ...{ list: never, inspect: never, events: never, kill: never, remove: never },
-    async stop() {
-      calls += 1;
-      const error = left.shift();
-      if (error !== undefined) throw error;
-      return true;
-    },
+    ...{ list: never, inspect: never, remove: () => answer(), stop: () => answer() },
+  };
+  const answer = async () => {
+    calls += 1;
+    const error = left.shift();
+    if (error !== undefined) throw error;
+    return true;
   };
   const waits: string[] = [];
   let at = 0;
@@ -45,6 +45,11 @@ describe('a patient engine', () => {
   test('waits for an engine behind a proxy that says that it does not answer', async () => {
     const { patient } = failing(refusal(503));
     expect(await patient.stop('a')).toBe(true);
+  });
+
+  test('waits for the end of a removal that the engine has begun by itself', async () => {
+    expect(await failing(refusal(409)).patient.remove('a')).toBe(true);
+    await expect(failing(refusal(409)).patient.stop('a')).rejects.toThrow('409');
   });
 
   test('does not repeat what the engine refuses', async () => {

@@ -5,8 +5,11 @@ import { type EngineApi, EngineRefusal } from './engine-api.ts';
 const mostMs = 30_000;
 const pauseMs = 500;
 
+/** The calls that can be repeated: a container that was stopped or removed stays so. */
+export type RepeatableEngine = Pick<EngineApi, 'location' | 'list' | 'inspect' | 'stop' | 'remove'>;
+
 export type PatientEngineParts = {
-  readonly engine: EngineApi;
+  readonly engine: RepeatableEngine;
   /** A monotonic clock, in ms. */
   readonly now: () => number;
   /** Resolves after so many ms, or when `signal` aborts. */
@@ -17,9 +20,9 @@ export type PatientEngineParts = {
 
 /**
  * An engine whose calls are repeated while it does not answer, for 30 s since the first call without an answer: calls after that fail at
- * once until the engine answers again. Repeating a call is safe: a container that was stopped or removed stays so.
+ * once until the engine answers again.
  */
-export class PatientEngine implements EngineApi {
+export class PatientEngine implements RepeatableEngine {
   readonly #parts: PatientEngineParts;
   #silentSince: number | undefined;
 
@@ -36,18 +39,18 @@ export class PatientEngine implements EngineApi {
   inspect: EngineApi['inspect'] = (container, signal) =>
     this.#repeat(() => this.#parts.engine.inspect(container, signal), signal);
 
-  kill: EngineApi['kill'] = (container, signalName, signal) =>
-    this.#repeat(() => this.#parts.engine.kill(container, signalName, signal), signal);
-
   stop: EngineApi['stop'] = (container, options, signal) =>
     this.#repeat(() => this.#parts.engine.stop(container, options, signal), signal);
 
+  /** The engine removes a container that was started with --rm by itself, and answers 409 meanwhile. */
   remove: EngineApi['remove'] = (container, signal) =>
-    this.#repeat(() => this.#parts.engine.remove(container, signal), signal);
+    this.#repeat(() => this.#parts.engine.remove(container, signal), signal, [...silentStatus, 409]);
 
-  events: EngineApi['events'] = (handlers, signal) => this.#parts.engine.events(handlers, signal);
-
-  async #repeat<T>(call: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  async #repeat<T>(
+    call: () => Promise<T>,
+    signal: AbortSignal | undefined,
+    repeated: readonly number[] = silentStatus,
+  ): Promise<T> {
     const { now, pause, onWait } = this.#parts;
     for (;;) {
       try {
@@ -55,7 +58,7 @@ export class PatientEngine implements EngineApi {
         this.#silentSince = undefined;
         return value;
       } catch (error) {
-        if (!isSilence(error)) {
+        if (!mayAnswerSoon(error, repeated)) {
           this.#silentSince = undefined;
           throw error;
         }
@@ -71,8 +74,7 @@ export class PatientEngine implements EngineApi {
 /** What a proxy answers while the engine behind it does not. */
 const silentStatus: readonly number[] = [502, 503, 504];
 
-/** Whether the engine may answer the same call in a moment. */
-function isSilence(error: unknown): boolean {
-  if (error instanceof EngineRefusal) return silentStatus.includes(error.status);
+function mayAnswerSoon(error: unknown, repeated: readonly number[]): boolean {
+  if (error instanceof EngineRefusal) return repeated.includes(error.status);
   return error instanceof Fault && error.code === 'engine';
 }

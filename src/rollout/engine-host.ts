@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type EngineApi, EngineRefusal } from '../engine/engine-api.ts';
+import { EngineRefusal } from '../engine/engine-api.ts';
+import type { RepeatableEngine } from '../engine/patient-engine.ts';
 import { describeObstacle } from '../fleet/barrier.ts';
 import { isDone, type WaitState, waitFor } from '../fleet/wait-for.ts';
 import { describe } from '../model/fault.ts';
@@ -15,7 +16,7 @@ import type { RolloutLock } from './rollout-lock.ts';
 import { containersOf, namesOf, type ServingContainer, servicesOf } from './service-containers.ts';
 
 export type EngineHostParts = {
-  readonly engine: EngineApi;
+  readonly engine: RepeatableEngine;
   readonly service: ServiceName;
   readonly registry: Registry;
   readonly instances: ContainerInstances;
