@@ -49,7 +49,9 @@ export class Drains {
   /** Drains these instances for at most `lastsMs`. Rejects with a Fault; some of them may be drained then. */
   async begin(instances: readonly Subject[], lastsMs: number, signal: AbortSignal | undefined): Promise<void> {
     const limit = timeLimit(answerMs, signal);
-    await Promise.all(instances.map((instance) => this.#begin(instance, lastsMs, limit)));
+    const begun = await Promise.allSettled(instances.map((instance) => this.#begin(instance, lastsMs, limit)));
+    // Each is known to be drained or not before anything ends it.
+    for (const one of begun) if (one.status === 'rejected') throw one.reason;
   }
 
   /**

@@ -227,6 +227,26 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
     process.stderr.write(`start-first, ten containers on two hosts: ${seconds} s, 0 of ${requests} requests failed\n`);
   });
 
+  test('replaces a container of two services, which the engine removes by itself, by its twin', {
+    timeout: 2 * minute,
+  }, async () => {
+    printLogsOnFailure();
+    const { one } = hosts;
+    const both = { 'pointsman.web.port': '8080', 'pointsman.admin.port': '8080' };
+    await one.startApp('blue', both, '--publish=8081:8080', '--rm', version(1));
+    await until('both are registered', async () => (await hosts.keys('instances/')).length === 2, patience);
+    await serve('blue version 1');
+    const load = hosts.load('admin');
+    await load.sees('blue version 1');
+    const labels = Object.entries(both).map(([label, value]) => `--label ${label}=${value}`).join(' '); // biome-ignore format: one chain
+    const command = `nsenter -t ${one.engine.pid} -m -n docker run --detach --name green --hostname green ${labels} --publish=8082:8080 ${version(2)} --volume ${hosts.folder}/app.mjs:/srv/app.mjs:ro pointsman-base-node node /srv/app.mjs >/dev/null`;
+    const { code, output } = await one.pointsman('rollout', ...engineOf(one), 'web', '--', 'sh', '-c', command);
+    expect({ code, output }).toMatchObject({ code: 0 });
+    await load.sees('green version 2');
+    await expectNoLoss(load, 'green version 2');
+    expect(await hosts.keys('instances/')).toEqual(['instances/admin/one-green', 'instances/web/one-green']);
+  });
+
   test('stop drains each service of a container, stops a paused one, and one whose agent is gone', {
     timeout: 3 * minute,
   }, async () => {
