@@ -67,6 +67,14 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
   };
   const running = async ({ docker }: Host) => (await docker(['ps', '--format', '{{.Names}}'])).split('\n').sort();
 
+  /** Runs a rollout that succeeds, and gives how many seconds it took. */
+  const rollOut = async (...args: readonly string[]) => {
+    const begun = performance.now();
+    const { code, output } = await hosts.one.pointsman('rollout', ...args);
+    expect({ code, output }).toMatchObject({ code: 0 });
+    return ((performance.now() - begun) / 1000).toFixed(1);
+  };
+
   /** A shell command that starts containers of version 2 at the engine of the rollout, and then does `more`. */
   const starting = (containers: readonly string[], more = '', flags = '') => {
     const { one } = hosts;
@@ -197,10 +205,7 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
     await load.sees('one version 1', 'two version 1');
     const here = `case $DOCKER_HOST in *${two.socket}) HERE=two;; *) HERE=one;; esac`;
     const up = `${here}; export HERE VERSION=2; exec nsenter -t ${one.engine.pid} -m -n docker compose -f ${file} up --detach`;
-    const begun = performance.now();
-    const { code, output } = await one.pointsman('rollout', ...engineOf(one), ...engineOf(two), '--order', 'stop-first', 'web', '--', 'sh', '-c', up); // biome-ignore format: one call
-    const seconds = ((performance.now() - begun) / 1000).toFixed(1);
-    expect({ code, output }).toMatchObject({ code: 0 });
+    const seconds = await rollOut(...engineOf(one), ...engineOf(two), '--order', 'stop-first', 'web', '--', 'sh', '-c', up); // biome-ignore format: one call
     const requests = await expectNoLoss(load, 'one version 2', 'two version 2');
     process.stderr.write(`stop-first, two hosts: ${seconds} s, 0 of ${requests} requests failed\n`);
   });
@@ -216,10 +221,7 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
     const [, , first = ''] = starting(of('one', 'new'));
     const [, , second = ''] = starting(of('two', 'new'));
     const command = `case $DOCKER_HOST in *${two.socket}) ${second};; *) ${first};; esac`;
-    const begun = performance.now();
-    const { code, output } = await one.pointsman('rollout', ...engineOf(one), ...engineOf(two), 'web', '--', 'sh', '-c', command); // biome-ignore format: one call
-    const seconds = ((performance.now() - begun) / 1000).toFixed(1);
-    expect({ code, output }).toMatchObject({ code: 0 });
+    const seconds = await rollOut(...engineOf(one), ...engineOf(two), 'web', '--', 'sh', '-c', command);
     await until('all new ones answer', () => load.answers().filter((answer) => answer.startsWith('new')).length === 10, patience); // biome-ignore format: one wait
     const { requests, failed, failures } = await load.end();
     expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
@@ -240,10 +242,10 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
     await load.sees('blue version 1');
     const labels = Object.entries(both).map(([label, value]) => `--label ${label}=${value}`).join(' '); // biome-ignore format: one chain
     const command = `nsenter -t ${one.engine.pid} -m -n docker run --detach --name green --hostname green ${labels} --publish=8082:8080 ${version(2)} --volume ${hosts.folder}/app.mjs:/srv/app.mjs:ro pointsman-base-node node /srv/app.mjs >/dev/null`;
-    const { code, output } = await one.pointsman('rollout', ...engineOf(one), 'web', '--', 'sh', '-c', command);
-    expect({ code, output }).toMatchObject({ code: 0 });
+    const seconds = await rollOut(...engineOf(one), 'web', '--', 'sh', '-c', command);
     await load.sees('green version 2');
-    await expectNoLoss(load, 'green version 2');
+    const requests = await expectNoLoss(load, 'green version 2');
+    process.stderr.write(`start-first, a container of two services: ${seconds} s, 0 of ${requests} requests failed\n`);
     expect(await hosts.keys('instances/')).toEqual(['instances/admin/one-green', 'instances/web/one-green']);
   });
 
