@@ -304,7 +304,7 @@ describe('a rollout in trouble', () => {
   });
 
   test('removes nothing after another rollout has begun', async () => {
-    const { steps, end } = await run({ before: 'a', after: 'a b', alone: [not('another one')] });
+    const { steps, end } = await run({ before: 'a', after: 'a b', alone: [fine, not('another one')] });
     expect(steps.slice(2)).toEqual(['drain a', 'undrain a']);
     expect(end).toMatchObject({
       kind: 'stuck',
@@ -314,8 +314,19 @@ describe('a rollout in trouble', () => {
     });
   });
 
+  test('does not begin when another rollout has begun since that of the host before', async () => {
+    const { steps, end } = await run({ before: 'a', after: 'a b', alone: [not('another one')] });
+    expect(steps).toEqual([]);
+    expect(end).toEqual({ kind: 'refused', because: 'another one' });
+  });
+
   test('does not remove the new containers either after another rollout has begun', async () => {
-    const { steps, end } = await run({ before: 'a', after: 'a b', served: not('late'), alone: [not('another one')] });
+    const { steps, end } = await run({
+      before: 'a',
+      after: 'a b',
+      served: not('late'),
+      alone: [fine, not('another one')],
+    });
     expect(steps.slice(2)).toEqual(['drain b', 'undrain b']);
     expect(end).toMatchObject({ kind: 'stuck', because: 'late; the new containers could not leave: another one' });
   });
@@ -358,7 +369,7 @@ describe('a rollout that stops first', () => {
   });
 
   test('ends the drain and does not run the command when another rollout has begun', async () => {
-    const { steps, end } = await run({ order, before: 'a', after: 'b', alone: [not('another one')] });
+    const { steps, end } = await run({ order, before: 'a', after: 'b', alone: [fine, not('another one')] });
     expect(steps).toEqual(['others serve', 'drain a', 'undrain a']);
     expect(end).toMatchObject({ kind: 'back', because: 'another one' });
   });

@@ -87,6 +87,9 @@ class Rollout {
     const before = await this.#look();
     const refusal = await whyRefused(this.#plan, host, before);
     if (refusal !== undefined) return { kind: 'refused', because: refusal };
+    // The rollout of the host before took minutes.
+    const alone = await host.alone();
+    if (!alone.ok) return { kind: 'refused', because: alone.because };
     const old = before.filter(({ active }) => active);
     const isGuarded = this.#plan.order === 'stop-first' && old.length > 0;
     if (isGuarded) {
@@ -98,8 +101,8 @@ class Rollout {
     if (isGuarded) {
       const drained = await this.#drain(old);
       if (!drained.ok) return this.#goBack(drained.because);
-      const alone = await host.alone();
-      if (!alone.ok) return this.#goBack(alone.because);
+      const stillAlone = await host.alone();
+      if (!stillAlone.ok) return this.#goBack(stillAlone.because);
     }
     const scale = Math.max(1, this.#plan.order === 'start-first' ? 2 * old.length : old.length);
     const changes = await this.#runCommand(scale, before);
@@ -217,15 +220,18 @@ class Rollout {
       await this.#forget(lost);
       return this.#stuck(because, error);
     }
-    const end: RolloutEnd = { kind: 'back', because, serving: namesOf(left), error };
-    if (fresh.length === 0) return end;
+    const back = (): RolloutEnd => {
+      const running = new Set(this.#last.filter(({ active }) => active).map(({ id }) => id));
+      return { kind: 'back', because, serving: namesOf(left.filter(({ id }) => running.has(id))), error };
+    };
+    if (fresh.length === 0) return back();
     // They are not drained while the engine does not answer: some may serve, and could not be removed.
     const there = new Set((await this.#look()).map(({ id }) => id));
     const leaving = fresh.filter(({ id }) => there.has(id));
-    if (leaving.length === 0) return end;
+    if (leaving.length === 0) return back();
     const leave = await this.#drain(leaving);
     const removed = leave.ok ? await this.#remove(leaving) : { ...leave, refused: true };
-    if (removed.ok) return end;
+    if (removed.ok) return back();
     if (removed.refused) {
       await this.#undrain(leaving);
       this.#say({ kind: 'kept', containers: namesOf(leaving) });
