@@ -285,6 +285,17 @@ describe('a rollout in trouble', () => {
     });
   });
 
+  test('does not send requests to containers that may have been stopped', async () => {
+    const removed = [[{ ok: false, because: 'reset', refused: false }, 'b']] as const;
+    const { steps, end } = await run({ before: 'a', after: 'a b', removed, silent: ['containers 4…'] });
+    expect(steps.slice(2)).toEqual(['drain a', 'remove a']);
+    expect(end).toMatchObject({
+      kind: 'stuck',
+      now: 'a runs, drained until 2026-01-31T09:30:00Z; b runs (as seen before the engine stopped answering)',
+      todo: expect.stringMatching(/^when the engine answers again: to finish, remove the old containers/),
+    });
+  });
+
   test('goes back when the engine refuses to stop the old containers', async () => {
     const removed = [[{ ok: false, because: '403', refused: true }, 'a b']] as const;
     const { steps, end } = await run({ before: 'a', after: 'a b', removed });
