@@ -57,7 +57,12 @@ export class ContainerDrains {
       this.#drained.set(container.id, own);
       all.push(...own);
     }
-    await drains.begin(all, lastsMs, signal);
+    try {
+      await drains.begin(all, lastsMs, signal);
+    } catch (error) {
+      if (signal?.aborted === true) return { ok: false, because: whyNot(signal, describe(error)) };
+      throw error;
+    }
     const missing = new Map<string, readonly string[]>();
     const open = () => [...missing.values()].flat().sort();
     await Promise.all(
