@@ -94,9 +94,9 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
     return load;
   }
 
-  /** Requests that stay open for 20 s, some of them of the first host. Resolves when all are answered. */
+  /** Requests that stay open for 15 s, some of them of the first host. Resolves when all are answered. */
   const openRequests = () => {
-    const ask = () => hosts.one.engine.ask(`http://${hosts.one.address}/slow/20000`);
+    const ask = () => hosts.one.engine.ask(`http://${hosts.one.address}/slow/15000`);
     const answers = Promise.all(Array.from({ length: 6 }, ask));
     // A test that fails before it awaits this has another reason.
     answers.catch(() => undefined);
