@@ -44,6 +44,9 @@ const leftOfScenarios = [
   'replaced-history',
   'register-return',
   'many-commands',
+  // The main ways of `rollout` and `stop` are in `rollout`, which it runs.
+  'rollout-trouble',
+  'containers/rollout',
   'faults/etcd-slow-link',
   'faults/register-random',
   // Their main ways are in `acme/orders` and `containers/labels`, which it runs.

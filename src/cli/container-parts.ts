@@ -1,10 +1,34 @@
 import { Fleet } from '../fleet/fleet.ts';
-import type { Registry } from '../registry/registry.ts';
+import { Fault } from '../model/fault.ts';
+import { formatInstant } from '../model/instant.ts';
+import { fleetKeys, type Registry } from '../registry/registry.ts';
 import { ContainerDrains, type ContainerDrainsParts } from '../rollout/container-drains.ts';
 import { ContainerInstances } from '../rollout/container-instances.ts';
 import { Drains, type DrainsParts } from '../rollout/drains.ts';
 import { timeLimit } from '../waiting/time-limit.ts';
 import { warn } from './outputs.ts';
+
+/** Rejects with the Fault of a registry that does not answer, and says that nothing was done yet. `instead`: without the registry. */
+export async function reachRegistry(registry: Registry, instead: string): Promise<void> {
+  try {
+    await registry.read(fleetKeys.first);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    const { code, message, where, hint } = error;
+    throw new Fault(code, message, {
+      where,
+      hint: [...(hint === undefined ? [] : [hint]), instead].join('; '),
+      cause: error,
+    });
+  }
+}
+
+function describeStanding(standing: Drains['standing']): string {
+  const names = [...standing].map(([name, until]) =>
+    until === undefined ? name : `${name} until ${formatInstant(until)}`,
+  );
+  return `still drained: ${names.join(', ')}; \`pointsman undrain\` ends a drain before that`;
+}
 
 /** etcd sends a watch the changes from before it up to 100 ms later. */
 const followMs = 1000;
@@ -25,9 +49,10 @@ export async function openContainerParts(
     drains,
     /** How many balancers are alive. */
     balancers: () => fleet.view.balancers.size,
+    /** Why the registry is not followed at the moment. */
+    away: () => fleet.view.away,
     async close(): Promise<void> {
-      const left = standing.standing;
-      if (left.length > 0) warn(`still drained, until the drain ends by itself or by \`pointsman undrain\`: ${left.join(', ')}`); // biome-ignore format: one line
+      if (standing.standing.size > 0) warn(describeStanding(standing.standing));
       await Promise.all([instances.close(), fleet.close()]);
     },
   };

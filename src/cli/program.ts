@@ -100,7 +100,7 @@ export async function runProgram(
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw new Fault('usage', oneLine(error.message), { hint: seeHelp(argv) });
+    if (error.exitCode !== 0) throw new Fault('usage', oneLine(error.message), { hint: hintFor(error, argv) });
   }
   return exitCode;
 }
@@ -141,6 +141,14 @@ const describeSetting = (setting: Setting): string =>
   setting.description + (setting.kind === 'defaulted' ? ` (default: ${setting.fallback.text})` : '');
 
 const oneLine = (message: string): string => message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+
+/** An unknown option is most often one of the command to run, which began without `--`. */
+function hintFor({ code }: CommanderError, argv: readonly string[]): string {
+  const called = commands.find(({ name }) => name === argv[0]);
+  const runsCommand = called !== undefined && operandsOf(called).some(({ syntax }) => syntax.includes('command'));
+  const isForgotten = code === 'commander.unknownOption' && runsCommand && !argv.includes('--');
+  return isForgotten ? `put -- before the command that ${argv[0]} runs; ${seeHelp(argv)}` : seeHelp(argv);
+}
 
 function seeHelp([name]: readonly string[]): string {
   const known = commands.some((command) => command.name === name);

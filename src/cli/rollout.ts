@@ -1,17 +1,24 @@
-import { Fault } from '../model/fault.ts';
+import type { RepeatableEngine } from '../engine/patient-engine.ts';
+import { describe, Fault } from '../model/fault.ts';
+import type { ServiceName } from '../model/name.ts';
+import { formatDuration } from '../model/quantity.ts';
 import { readService } from '../operate/target.ts';
 import { startCommand } from '../register/command.ts';
+import type { Registry } from '../registry/registry.ts';
 import { EngineHost } from '../rollout/engine-host.ts';
-import { type RolloutEnd, type RolloutEvent, rollOut } from '../rollout/roll-out.ts';
-import { lockRollout } from '../rollout/rollout-lock.ts';
-import { type RolloutSettings, rolloutCommand } from '../settings/rollout.ts';
-import { openContainerParts } from './container-parts.ts';
-import { enginesOf, type NamedEngine } from './engine-of.ts';
+import { whyRefused } from '../rollout/refusal.ts';
+import { rollOut } from '../rollout/roll-out.ts';
+import { lockRollout, type RolloutLock } from '../rollout/rollout-lock.ts';
+import { rolloutCommand } from '../settings/rollout.ts';
+import { openContainerParts, reachRegistry } from './container-parts.ts';
+import { enginesOf } from './engine-of.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
-import { colorsOf, print, printJson, warn } from './outputs.ts';
+import { printJson, warn } from './outputs.ts';
+import { patient } from './patient.ts';
+import { openReport } from './rollout-report.ts';
 import { withoutSecrets } from './secrets.ts';
 import { onSignals } from './signals.ts';
 import { startSpinner } from './spinner.ts';
@@ -22,26 +29,46 @@ const marginMs = { 'start-first': 600_000, 'stop-first': 3_600_000 } as const;
 
 /** `pointsman rollout SERVICE -- COMMAND`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const { rollout, ...settings } = await readInvocation(rolloutCommand, invocation);
+  const settings = await readInvocation(rolloutCommand, invocation);
+  let isTold = false;
+  try {
+    return await replaceAll(invocation, settings, () => {
+      isTold = true;
+    });
+  } catch (error) {
+    // No rollout has begun: one that has does not reject.
+    if (settings.rollout.json && !isTold) printJson({ event: 'refused', because: describe(error) });
+    throw error;
+  }
+}
+
+/** `onEnd` is called when the last line of a rollout is printed. */
+async function replaceAll(
+  invocation: Invocation,
+  { rollout, ...settings }: ReturnType<typeof rolloutCommand.assemble>,
+  onEnd: () => void,
+): Promise<number> {
   const [name, file, ...args] = invocation.operands;
   const service = readService(name);
   if (file === undefined) throw new Fault('usage', 'a command is missing', { hint: 'see pointsman rollout --help' });
   const engines = enginesOf(rollout.engines, invocation.env);
   const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
-  const unlock = await lockRollout(registry, service, whoIs(invocation)).catch(async (error: unknown) => {
-    await registry.close();
-    throw error;
-  });
+  const lock = await openLock(registry, service, whoIs(invocation));
   const stopping = openStopping();
   const spinner = startSpinner(process.stderr);
-  const { drainTimeoutMs, timeoutMs, order, force, json } = rollout;
-  const lastsMs = drainTimeoutMs + timeoutMs + marginMs[order];
-  const limits = { drainTimeoutMs, force, lastsMs, onProgress: spinner.say };
+  const { drainTimeoutMs, timeoutMs, order, create, force, json } = rollout;
+  const limits = {
+    drainTimeoutMs,
+    force,
+    lastsMs: drainTimeoutMs + timeoutMs + marginMs[order],
+    onProgress: spinner.say,
+  };
   const parts = await openContainerParts(registry, { who: whoIs(invocation), why: `pointsman rollout ${service}` }, limits); // biome-ignore format: one line
-  const { instances, drains } = parts;
-  const hostAt = ({ engine, address }: NamedEngine) =>
+  const plan = { service, order, create };
+  const hostAt = (engine: RepeatableEngine, address: string) =>
     new EngineHost({
-      ...{ engine, service, registry, instances, drains, timeoutMs, signal: stopping.signal, onProgress: spinner.say },
+      ...{ engine, service, registry, lock, timeoutMs, signal: stopping.signal, onProgress: spinner.say },
+      ...{ instances: parts.instances, drains: parts.drains },
       runCommand(scale) {
         // The command prints lines of its own.
         spinner.say('');
@@ -50,20 +77,42 @@ export async function run(invocation: Invocation): Promise<number> {
       },
     });
   try {
+    for (const one of engines) {
+      const host = hostAt(one.engine, one.address);
+      const refusal = await whyRefused(plan, host, await host.containers());
+      if (refusal === undefined) continue;
+      const after = engines.filter((other) => other !== one);
+      openReport(one.address, json, { before: [], after }).end({ kind: 'refused', because: refusal });
+      onEnd();
+      return failed;
+    }
+    if (parts.balancers() === 0) warn(`no balancer is alive: without one, the rollout goes back after ${formatDuration(timeoutMs)}`); // biome-ignore format: one line
     for (const [at, one] of engines.entries()) {
-      const others = { before: engines.slice(0, at), after: engines.slice(at + 1) };
-      const report = openReport(one.address, rollout, others);
-      const end = await rollOut(hostAt(one), order, report.event);
+      const report = openReport(one.address, json, { before: engines.slice(0, at), after: engines.slice(at + 1) });
+      const end = await rollOut(hostAt(patient(one.engine, spinner.say), one.address), plan, report.event);
       report.end(end);
-      if (end.kind !== 'done') return failed;
+      onEnd();
+      if (end.kind === 'done') continue;
+      if (end.error !== undefined && !(end.error instanceof Fault)) throw end.error;
+      return failed;
     }
     return done;
   } finally {
     spinner.stop();
     stopping.dispose();
     await parts.close();
-    await unlock();
+    await lock.release();
     await registry.close();
+  }
+}
+
+async function openLock(registry: Registry, service: ServiceName, by: string): Promise<RolloutLock> {
+  try {
+    await reachRegistry(registry, 'nothing was changed');
+    return await lockRollout(registry, service, { by, since: Date.now() });
+  } catch (error) {
+    await registry.close();
+    throw error;
   }
 }
 
@@ -100,59 +149,4 @@ function openStopping() {
       return exitCode;
     },
   };
-}
-
-/** Prints what happens at one engine. `others`: those that come before and after it. */
-function openReport(
-  address: string,
-  { json }: Pick<RolloutSettings, 'json'>,
-  others: { readonly before: readonly NamedEngine[]; readonly after: readonly NamedEngine[] },
-) {
-  const colors = colorsOf(process.stdout);
-  const before = others.before.map((one) => one.address);
-  const after = others.after.map((one) => one.address);
-  const at = before.length + after.length > 0 ? `${address}: ` : '';
-  return {
-    event(event: RolloutEvent): void {
-      const { kind, ...fields } = event;
-      if (json) printJson({ event: kind, engine: address, ...fields });
-      else print(`${at}${describeEvent(event)}\n`);
-    },
-    end(end: RolloutEnd): void {
-      const { kind, ...fields } = end;
-      if (json) {
-        printJson({ event: kind, engine: address, ...fields, ...(kind !== 'done' && { before, after }) });
-        return;
-      }
-      if (end.kind === 'done') {
-        print(colors.green(`${at}done\n`));
-        return;
-      }
-      const now = end.kind === 'back' ? 'the old containers serve as before' : end.now;
-      print(colors.red(`${at}${end.because}; ${now}\n`));
-      if (before.length > 0) print(colors.red(`replaced before: the containers of ${before.join(', ')}\n`));
-      if (after.length > 0) print(colors.red(`untouched: the containers of ${after.join(', ')}\n`));
-    },
-  };
-}
-
-function describeEvent(event: RolloutEvent): string {
-  if (event.kind === 'command') return `running the command, with ROLLOUT_SCALE=${event.scale}`;
-  const names = event.containers.join(', ');
-  switch (event.kind) {
-    case 'started':
-      return `the command started ${names}`;
-    case 'unguarded':
-      return `the command itself stopped ${names}: use a command that only starts containers, or --order stop-first`;
-    case 'served':
-      return `every balancer serves ${names}`;
-    case 'draining':
-      return `draining ${names}`;
-    case 'removed':
-      return `stopped and removed ${names}`;
-    case 'undrained':
-      return `${names} get requests again`;
-    case 'kept':
-      return `${names} are not stopped`;
-  }
 }

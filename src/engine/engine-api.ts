@@ -1,3 +1,4 @@
+import { Fault } from '../model/fault.ts';
 import type { Container, EngineEvent, ListedContainer } from './container.ts';
 
 /**
@@ -30,6 +31,21 @@ export interface EngineApi {
   stop(container: string, options?: { readonly graceMs?: number }, signal?: AbortSignal): Promise<boolean>;
   /** Removes a container that does not run, and keeps its volumes. False when there is none. */
   remove(container: string, signal?: AbortSignal): Promise<boolean>;
+}
+
+/** The engine, or a proxy in front of it, answered that it does not do what it was asked for. */
+export class EngineRefusal extends Fault {
+  readonly status: number;
+
+  constructor(status: number, what: string, detail: { where: string; hint: string | undefined }) {
+    super('engine', what, detail);
+    this.status = status;
+  }
+
+  /** Whether it did not begin what it was asked for. A 5xx or 409 may come after the signal to the container. */
+  get beganNothing(): boolean {
+    return this.status < 500 && this.status !== 409;
+  }
 }
 
 export type EngineFacts = {

@@ -2,7 +2,7 @@ import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { type EngineAddress, formatEngineAddress } from '../model/engine-address.ts';
 import { describe, errorCode, Fault } from '../model/fault.ts';
 import type { EngineEvent } from './container.ts';
-import type { EngineApi, EngineTime, EventHandlers } from './engine-api.ts';
+import { type EngineApi, EngineRefusal, type EngineTime, type EventHandlers } from './engine-api.ts';
 import { engineTimeOf } from './engine-time.ts';
 import { EventLines } from './event-lines.ts';
 import { readContainer, readEvent, readList } from './read-answer.ts';
@@ -180,12 +180,12 @@ export class HttpEngine implements EngineApi {
     });
   }
 
-  #refusal(what: string, { status, text }: Answer): Fault {
+  #refusal(what: string, { status, text }: Answer): EngineRefusal {
     const said = messageOf(text);
     const hint =
       status === 403 || status === 405 ? 'a socket proxy, or an authorization plugin, does not allow it' : undefined;
     const message = `the engine answered ${status} to ${what}${said === undefined ? '' : `: ${said}`}`;
-    return new Fault('engine', message, { where: this.location, hint });
+    return new EngineRefusal(status, message, { where: this.location, hint });
   }
 }
 

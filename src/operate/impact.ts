@@ -2,6 +2,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { readiness } from '../catalog/overrides.ts';
+import { formatInstant } from '../model/instant.ts';
 import { overrideKey } from '../model/key.ts';
 import {
   byWhom,
@@ -31,7 +32,7 @@ export type Impact = {
 /** `until 2026-01-31T09:30:00Z (10m)`, or that it has no end. */
 export function untilWhen({ until }: Override, wall: number): string {
   if (until === undefined) return 'until it is cleared';
-  return `until ${new Date(until).toISOString().replace(/\.\d+Z$/, 'Z')} (${formatDuration(until - wall)})`;
+  return `until ${formatInstant(until)} (${formatDuration(until - wall)})`;
 }
 
 /** The catalog with the override, and the effects that an operator may not expect. */

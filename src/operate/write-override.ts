@@ -35,9 +35,11 @@ export function writeOverride(
   target: OverrideTarget,
   override: Override,
   wall: number,
+  signal?: AbortSignal,
 ): Promise<Revision> {
   const lasting = override.until === undefined ? {} : { ttlMs: override.until - wall + leaseSlackMs };
-  return registry.write(overrideKey(target.service, target.scope), formatOverride(override), lasting);
+  const options = { ...lasting, ...(signal && { signal }) };
+  return registry.write(overrideKey(target.service, target.scope), formatOverride(override), options);
 }
 
 const force = '--force writes the override anyway';

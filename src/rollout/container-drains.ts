@@ -1,11 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import type { Fleet } from '../fleet/fleet.ts';
+import { describe } from '../model/fault.ts';
 import type { Instance } from '../model/instance.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { timeLimit } from '../waiting/time-limit.ts';
 import type { ContainerInstances } from './container-instances.ts';
 import { type Drains, nameOf } from './drains.ts';
-import type { StepResult } from './roll-out.ts';
+import type { StepResult } from './rollout-host.ts';
 import type { ServingContainer } from './service-containers.ts';
 
 export type ContainerDrainsParts = {
@@ -48,14 +49,20 @@ export class ContainerDrains {
     setMaxListeners(0, limit);
     instances.follow(containers.flatMap(({ services }) => services));
     const known = await instances.until(() => true, limit);
-    if (known === undefined) return { ok: false, because: whyNot(signal, 'the registry did not answer') };
+    if (known === undefined)
+      return { ok: false, because: whyNot(signal, this.#silence() ?? 'the registry did not answer') };
     const all: Instance[] = [];
     for (const container of containers) {
       const own = instances.ofContainers([container]).map(({ instance }) => instance);
       this.#drained.set(container.id, own);
       all.push(...own);
     }
-    await drains.begin(all, lastsMs);
+    try {
+      await drains.begin(all, lastsMs, signal);
+    } catch (error) {
+      if (signal?.aborted === true) return { ok: false, because: whyNot(signal, describe(error)) };
+      throw error;
+    }
     const missing = new Map<string, readonly string[]>();
     const open = () => [...missing.values()].flat().sort();
     await Promise.all(
@@ -71,7 +78,8 @@ export class ContainerDrains {
       }),
     );
     if (open().length === 0) return { ok: true };
-    const because = `not drained within ${formatDuration(drainTimeoutMs)}: ${few(open())}`;
+    const away = this.#silence();
+    const because = `not drained within ${formatDuration(drainTimeoutMs)}: ${few(away === undefined ? open() : [away, ...open()])}`;
     if (!force || signal?.aborted === true) return { ok: false, because: whyNot(signal, because) };
     onWarning(`${because}; going on, because of --force`);
     return { ok: true };
@@ -80,37 +88,56 @@ export class ContainerDrains {
   /** Ends the drain of containers that go on, and waits until every balancer sends them requests again. */
   async undrain(containers: readonly Container[]): Promise<void> {
     const { drains, fleet } = this.#parts;
-    const limit = timeLimit(undrainedMs);
     await Promise.all(
-      this.#take(containers).map(async (instance) => {
+      this.#instancesOf(containers).map(async (instance) => {
         const revision = await drains.end(instance);
-        if (revision !== undefined) await fleet.wait({ ...instance, goal: 'serves', revision }, limit);
+        if (revision !== undefined) await fleet.wait({ ...instance, goal: 'serves', revision }, timeLimit(undrainedMs));
       }),
     );
+    this.#drop(containers);
   }
 
-  /** Ends the drain of containers that do not run any more, when their agent has taken their instances out of the registry. */
+  /** When the drain of a container ends by itself, in ms since 1970; undefined: this process does not drain it. */
+  ends({ id }: Pick<Container, 'id'>): number | undefined {
+    const { standing } = this.#parts.drains;
+    const ends = (this.#drained.get(id) ?? []).flatMap((instance) => standing.get(nameOf(instance)) ?? []);
+    return ends.length === 0 ? undefined : Math.max(...ends);
+  }
+
+  /**
+   * Ends the drain of containers that do not run any more, when their agent has taken their instances out of the registry. Never
+   * rejects: a drain that stays ends by itself.
+   */
   async forget(containers: readonly Container[]): Promise<void> {
     const { instances, drains, onWarning } = this.#parts;
     const gone = await instances.until(
       (now) => (now.ofContainers(containers).length === 0 ? true : undefined),
       timeLimit(goneMs),
     );
-    const subjects = this.#take(containers);
+    const subjects = this.#instancesOf(containers);
+    const names = subjects.map(nameOf).join(', ');
     if (gone === true) {
-      await Promise.all(subjects.map((instance) => drains.end(instance)));
+      await Promise.all(subjects.map((instance) => drains.end(instance))).catch((error: unknown) =>
+        onWarning(`the drain of ${names} could not be ended, and ends by itself: ${describe(error)}`),
+      );
     } else if (subjects.length > 0) {
-      const names = subjects.map(nameOf).join(', ');
       onWarning(`${names} stay in the registry although the containers do not run; their drain ends by itself`);
     }
+    this.#drop(containers);
   }
 
-  #take(containers: readonly Container[]): readonly Instance[] {
-    return containers.flatMap(({ id }) => {
-      const own = this.#drained.get(id) ?? [];
-      this.#drained.delete(id);
-      return own;
-    });
+  #instancesOf(containers: readonly Container[]): readonly Instance[] {
+    return containers.flatMap(({ id }) => this.#drained.get(id) ?? []);
+  }
+
+  #drop(containers: readonly Container[]): void {
+    for (const { id } of containers) this.#drained.delete(id);
+  }
+
+  /** Why the registry is not followed at the moment. */
+  #silence(): string | undefined {
+    const { away } = this.#parts.fleet.view;
+    return away === undefined ? undefined : `the registry does not answer: ${away}`;
   }
 
   /** One that leaves the registry by itself, because its check fails, has nothing to acknowledge any more. */

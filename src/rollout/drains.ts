@@ -2,10 +2,11 @@ import { type Awaited, type BarrierState, describeObstacle } from '../fleet/barr
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Instance } from '../model/instance.ts';
 import { overrideKey } from '../model/key.ts';
-import { type Override, type OverrideTarget, parseOverride, takesOut } from '../model/override.ts';
+import { formatOverride, type Override, type OverrideTarget, parseOverride, takesOut } from '../model/override.ts';
 import type { Revision } from '../model/revision.ts';
 import { writeOverride } from '../operate/write-override.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 
 export type DrainsParts = {
   readonly registry: Registry;
@@ -20,14 +21,21 @@ export type DrainsParts = {
 
 type Subject = Pick<Instance, 'service' | 'id'>;
 
-/** A drain that stands, and the override that it replaced. */
+/** A drain that stands, or may stand, and the override that it replaced. */
 type Standing = {
   readonly target: OverrideTarget;
-  readonly revision: Revision;
+  readonly value: string;
+  /** Undefined: the registry has not answered that it is written. */
+  readonly revision: Revision | undefined;
+  /** When it ends by itself, in ms since 1970; undefined: when an operator ends it. */
+  readonly until: number | undefined;
   readonly replaced: Entry | undefined;
   /** An operator took the instance out before, so the override is the operator's. */
   readonly foreign: boolean;
 };
+
+/** The registry repeats a call for so long while it does not answer: an election in etcd takes 1 to 3 s, a restart some more. */
+const answerMs = 30_000;
 
 /** The drains of a command, by overrides. Each ends by itself, so that no instance stays out when the command is killed. */
 export class Drains {
@@ -39,8 +47,11 @@ export class Drains {
   }
 
   /** Drains these instances for at most `lastsMs`. Rejects with a Fault; some of them may be drained then. */
-  async begin(instances: readonly Subject[], lastsMs: number): Promise<void> {
-    await Promise.all(instances.map((instance) => this.#begin(instance, lastsMs)));
+  async begin(instances: readonly Subject[], lastsMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const limit = timeLimit(answerMs, signal);
+    const begun = await Promise.allSettled(instances.map((instance) => this.#begin(instance, lastsMs, limit)));
+    // Each is known to be drained or not before anything ends it.
+    for (const one of begun) if (one.status === 'rejected') throw one.reason;
   }
 
   /**
@@ -60,49 +71,67 @@ export class Drains {
     return missing(await this.#parts.fleet.wait(awaited, signal, (verdict) => onProgress(missing(verdict))));
   }
 
-  /** The instances that are drained, or may be: `web/web-1`. */
-  get standing(): readonly string[] {
-    return [...this.#standing.keys()];
+  /** The instances that are drained, or may be, `web/web-1`, each with when that ends by itself, in ms since 1970. */
+  get standing(): ReadonlyMap<string, number | undefined> {
+    return new Map([...this.#standing].map(([name, { until }]) => [name, until]));
   }
 
-  async #begin({ service, id }: Subject, lastsMs: number): Promise<void> {
+  async #begin({ service, id }: Subject, lastsMs: number, limit: AbortSignal): Promise<void> {
     const { registry, who, why, wall } = this.#parts;
     const target: OverrideTarget = { service, scope: id };
-    const key = overrideKey(service, id);
-    const { entries } = await registry.read(key);
-    const replaced = entries.find((entry) => entry.key === key);
+    const replaced = await this.#entryOf(target, limit);
     const before = replaced === undefined ? undefined : parseOverride(replaced.value);
     if (replaced !== undefined && before?.ok === true && takesOut(before.value) && before.value.until === undefined) {
-      this.#standing.set(nameOf({ service, id }), { target, revision: replaced.revision, replaced, foreign: true });
+      const { revision, value } = replaced;
+      this.#standing.set(nameOf({ service, id }), {
+        target,
+        value,
+        revision,
+        until: undefined,
+        replaced,
+        foreign: true,
+      });
       return;
     }
     const at = wall();
-    const drain: Override = { effect: { kind: 'drain' }, who, why, at, until: at + lastsMs };
-    const revision = await writeOverride(registry, target, drain, at);
-    this.#standing.set(nameOf({ service, id }), { target, revision, replaced, foreign: false });
+    const until = at + lastsMs;
+    const drain: Override = { effect: { kind: 'drain' }, who, why, at, until };
+    const standing = { target, value: formatOverride(drain), until, replaced, foreign: false };
+    // A write without an answer may have happened.
+    this.#standing.set(nameOf({ service, id }), { ...standing, revision: undefined });
+    const revision = await writeOverride(registry, target, drain, at, limit);
+    this.#standing.set(nameOf({ service, id }), { ...standing, revision });
   }
 
   /**
    * Ends the drain of an instance. The override that stood before is in force again, and one of the meantime stays. Resolves with the
-   * revision, or undefined when nothing was to be changed.
+   * revision, or undefined when nothing was to be changed. Rejects with a Fault; the drain may stand then.
    */
   async end(instance: Subject): Promise<Revision | undefined> {
     const name = nameOf(instance);
     const standing = this.#standing.get(name);
     if (standing === undefined) return undefined;
+    const revision = standing.foreign ? undefined : await this.#end(standing, timeLimit(answerMs));
     this.#standing.delete(name);
+    return revision;
+  }
+
+  async #end({ target, value, replaced }: Standing, limit: AbortSignal): Promise<Revision | undefined> {
     const { registry, wall } = this.#parts;
-    const { target, revision, replaced, foreign } = standing;
-    if (foreign) return undefined;
-    const key = overrideKey(target.service, target.scope);
+    const now = await this.#entryOf(target, limit);
+    if (now?.value !== value) return undefined;
     const before = replaced === undefined ? undefined : parseOverride(replaced.value);
     const at = wall();
     if (before?.ok !== true || (before.value.until ?? Number.POSITIVE_INFINITY) <= at) {
-      return registry.replace(key, undefined, revision);
+      return registry.replace(now.key, undefined, now.revision, limit);
     }
-    const { entries } = await registry.read(key);
-    const isOurs = entries.some((entry) => entry.key === key && entry.revision === revision);
-    return isOurs ? writeOverride(registry, target, before.value, at) : undefined;
+    return writeOverride(registry, target, before.value, at, limit);
+  }
+
+  async #entryOf({ service, scope }: OverrideTarget, limit: AbortSignal): Promise<Entry | undefined> {
+    const key = overrideKey(service, scope);
+    const { entries } = await this.#parts.registry.read(key, limit);
+    return entries.find((entry) => entry.key === key);
   }
 }
 

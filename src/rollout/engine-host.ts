@@ -1,23 +1,27 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { EngineApi } from '../engine/engine-api.ts';
+import { EngineRefusal } from '../engine/engine-api.ts';
+import type { RepeatableEngine } from '../engine/patient-engine.ts';
 import { describeObstacle } from '../fleet/barrier.ts';
 import { isDone, type WaitState, waitFor } from '../fleet/wait-for.ts';
+import { describe } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { formatDuration } from '../model/quantity.ts';
 import type { Registry } from '../registry/registry.ts';
 import { timeLimit } from '../waiting/time-limit.ts';
 import type { ContainerDrains } from './container-drains.ts';
 import type { ContainerInstances, Registered } from './container-instances.ts';
-import type { RolloutHost, StepResult } from './roll-out.ts';
-import { containersOf, type ServingContainer } from './service-containers.ts';
+import type { RemovalResult, RolloutHost, StepResult } from './rollout-host.ts';
+import type { RolloutLock } from './rollout-lock.ts';
+import { containersOf, namesOf, type ServingContainer, servicesOf } from './service-containers.ts';
 
 export type EngineHostParts = {
-  readonly engine: EngineApi;
+  readonly engine: RepeatableEngine;
   readonly service: ServiceName;
   readonly registry: Registry;
   readonly instances: ContainerInstances;
   readonly drains: ContainerDrains;
+  readonly lock: Pick<RolloutLock, 'confirm'>;
   /** How long new containers may take until every balancer serves them, in ms. */
   readonly timeoutMs: number;
   readonly runCommand: (scale: number) => Promise<number>;
@@ -32,26 +36,40 @@ const lookMs = 1000;
 /** The containers of a service at one engine. */
 export class EngineHost implements RolloutHost {
   readonly #parts: EngineHostParts;
-  /** A step failed. What a rollout does to go back is not aborted by the signal that was its reason. */
   #goesBack = false;
 
   constructor(parts: EngineHostParts) {
     this.#parts = parts;
   }
 
-  async containers(): Promise<readonly ServingContainer[]> {
+  async containers(signal?: AbortSignal): Promise<readonly ServingContainer[]> {
     const { engine, service } = this.#parts;
-    return containersOf(service, await engine.list({ all: true }));
+    return containersOf(service, await engine.list({ all: true }, signal));
   }
 
-  async runCommand(scale: number): Promise<number> {
-    const exitCode = await this.#parts.runCommand(scale);
-    this.#goesBack = exitCode !== 0;
-    return exitCode;
+  async services(): Promise<readonly string[]> {
+    const listed = await this.#parts.engine.list({ all: true });
+    return [...new Set(listed.flatMap(({ labels }) => servicesOf(labels)))];
   }
 
-  async drain(containers: readonly ServingContainer[]): Promise<StepResult> {
-    return this.#ended(await this.#parts.drains.drain(containers, this.#signal));
+  runCommand(scale: number): Promise<number> {
+    return this.#parts.runCommand(scale);
+  }
+
+  goesBack(): void {
+    this.#goesBack = true;
+  }
+
+  alone(): Promise<StepResult> {
+    return this.#parts.lock.confirm();
+  }
+
+  drain(containers: readonly ServingContainer[]): Promise<StepResult> {
+    return this.#parts.drains.drain(containers, this.#signal);
+  }
+
+  drainEnds(container: ServingContainer): number | undefined {
+    return this.#parts.drains.ends(container);
   }
 
   undrain(containers: readonly ServingContainer[]): Promise<void> {
@@ -62,16 +80,25 @@ export class EngineHost implements RolloutHost {
     return this.#parts.drains.forget(containers);
   }
 
-  async remove(containers: readonly ServingContainer[]): Promise<void> {
+  async remove(containers: readonly ServingContainer[]): Promise<RemovalResult> {
     const { engine, onProgress } = this.#parts;
-    onProgress(`stopping ${containers.map(({ name }) => name).join(', ')}`);
-    await Promise.all(
+    onProgress(`stopping ${namesOf(containers).join(', ')}`);
+    const results = await Promise.allSettled(
       containers.map(async ({ id }) => {
         await engine.stop(id);
         await engine.remove(id);
       }),
     );
-    await this.forget(containers);
+    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+    if (errors.length === 0) return { ok: true };
+    const because = [...new Set(errors.map(describe))].join('; ');
+    return {
+      ok: false,
+      because,
+      refused:
+        errors.length === containers.length &&
+        errors.every((error) => error instanceof EngineRefusal && error.beganNothing),
+    };
   }
 
   async othersServe(containers: readonly ServingContainer[]): Promise<StepResult> {
@@ -84,7 +111,7 @@ export class EngineHost implements RolloutHost {
     const others = instances.ofService(service).filter(({ instance }) => isReady(instance) && !mine.has(instance.id));
     if (others.length === 0) {
       const because = `no instance of ${service} on another host takes requests, and with --order stop-first others have to serve meanwhile`;
-      return this.#ended({ ok: false, because });
+      return { ok: false, because };
     }
     const reached = new AbortController();
     const stop = AbortSignal.any([limit, reached.signal]);
@@ -98,7 +125,7 @@ export class EngineHost implements RolloutHost {
       }),
     );
     if (states.some(isDone)) return { ok: true };
-    return this.#ended({ ok: false, because: this.#late(describeStates(states)) });
+    return { ok: false, because: this.#late(describeStates(states)) };
   }
 
   async served(containers: readonly ServingContainer[]): Promise<StepResult> {
@@ -123,16 +150,11 @@ export class EngineHost implements RolloutHost {
     await watching;
     if (isServed) return { ok: true };
     const missing = registered === undefined ? await this.#whyUnregistered(containers) : describeStates(states);
-    return this.#ended({ ok: false, because: because ?? this.#late(missing) });
+    return { ok: false, because: because ?? this.#late(missing) };
   }
 
   get #signal(): AbortSignal | undefined {
     return this.#goesBack ? undefined : this.#parts.signal;
-  }
-
-  #ended(result: StepResult): StepResult {
-    if (!result.ok) this.#goesBack = true;
-    return result;
   }
 
   #late(missing: string): string {
@@ -161,7 +183,7 @@ export class EngineHost implements RolloutHost {
     while (!signal.aborted) {
       await pause(lookMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return undefined;
-      const now = await this.containers().catch(() => undefined);
+      const now = await this.containers(signal).catch(() => undefined);
       for (const { id, name } of now === undefined ? [] : containers) {
         if (now?.some((one) => one.id === id && one.active) === true) before.delete(id);
         // Two looks: an engine that starts it again is between two runs at one of them.
@@ -178,6 +200,7 @@ export class EngineHost implements RolloutHost {
     const reasons = missing.map(async ({ id, name }) => {
       const now = await engine.inspect(id).catch(() => undefined);
       if (now === undefined || now.phase === 'over') return `${name} does not run`;
+      if (now.phase === 'paused') return `${name} is paused`;
       if (now.health === 'starting' || now.health === 'unhealthy')
         return `the health check of ${name} says ${now.health}`;
       return `${name} runs, and no agent has registered it (does \`pointsman register --containers\` run on its host?)`;

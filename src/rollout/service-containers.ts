@@ -12,6 +12,9 @@ export type ServingContainer = {
   readonly services: readonly ServiceName[];
 };
 
+export const namesOf = (containers: readonly ServingContainer[]): readonly string[] =>
+  containers.map(({ name }) => name);
+
 /** What a command did with the containers of a service. */
 export type ContainerChanges = {
   /** The containers that the command created. */

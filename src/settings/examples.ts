@@ -66,6 +66,7 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
       'rollout web -- docker compose up -d --no-deps --no-recreate --scale web=2 web',
       'replace one container of Compose',
     ),
+    example('rollout web --create -- docker compose up -d web', 'start the first containers of a service'),
     example(
       'rollout web --engine tcp://10.0.0.1:2375 --engine tcp://10.0.0.2:2375 -- ./start-web',
       'replace the containers of two hosts, one host after the other',

@@ -14,9 +14,10 @@ type ContainerSettings = {
   readonly json: boolean;
 };
 
-export type RolloutSettings = ContainerSettings & {
+type RolloutSettings = ContainerSettings & {
   readonly timeoutMs: number;
   readonly order: 'start-first' | 'stop-first';
+  readonly create: boolean;
 };
 
 const engine = {
@@ -87,6 +88,9 @@ export const rolloutCommand = declareCommand({
       'how long new containers may take until every balancer serves them; then the old ones stay',
       { flagOnly: true },
     ),
+    create: onOff(
+      'start the first containers of a service; without it, a service that an engine has no container of is refused',
+    ),
     ...options,
   },
   assemble: (values) => {
@@ -94,6 +98,7 @@ export const rolloutCommand = declareCommand({
       ...containerSettings(values),
       timeoutMs: values.timeout,
       order: values.order,
+      create: values.create,
     };
     return { ...registryAndLog(values), rollout };
   },

@@ -1,4 +1,4 @@
-// The application of the tests with container labels: answers with its host name and version, keeps requests to /slow open, and on
+// The application of the tests with container labels: answers with its host name and version, keeps requests to /slow open for a second, or for the ms of /slow/MS, and on
 // SIGTERM ends after its open requests, as an application does that knows nothing of pointsman. LINGER: it goes on for so many ms
 // after SIGTERM and then prints how long requests still came, so that a test can tell when it left the balancers.
 // ABRUPT: it ends at once.
@@ -20,7 +20,8 @@ const server = createServer((request, response) => {
   if (asked === 1) process.stdout.write(`first ${Date.now()}\n`);
   if (ending !== undefined) last = performance.now() - ending;
   const answer = () => response.end(`${hostname()} version ${VERSION}\n`);
-  if (request.url === '/slow') setTimeout(answer, 1000);
+  const slow = /^\/slow(?:\/(\d+))?$/.exec(request.url ?? '');
+  if (slow !== null) setTimeout(answer, Number(slow[1] ?? 1000));
   else answer();
 });
 server.listen(Number(PORT), () => process.stdout.write(`listening ${Date.now()}\n`));

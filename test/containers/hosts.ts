@@ -122,6 +122,9 @@ function openHost({
     engine,
     socket,
     docker: engine.docker,
+    /** Starts a command of pointsman. */
+    startCommand: (command: string, ...args: readonly string[]): PointsmanProcess =>
+      start([command, '--registry', registry, ...args]),
     /** Runs a command in the host's network and gives what it printed. */
     async run(command: string, ...args: readonly string[]): Promise<string> {
       return (await execa('nsenter', [...through.slice(1), command, ...args], { timeout: 120_000 })).stdout;

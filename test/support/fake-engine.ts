@@ -23,6 +23,9 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
   const containers = new Map<string, FakeContainer>();
   const calls: string[] = [];
   const held: (() => void)[] = [];
+  let forbidden: readonly string[] = [];
+  let isAway = false;
+  let unanswered = 0;
 
   const find = (text: string) => [...containers.values()].find(({ id, name }) => name === text || id === text);
   const start = async (name: string, sick = false): Promise<void> => {
@@ -53,7 +56,12 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
   });
 
   const answer = async (method: string, url: URL): Promise<{ readonly status: number; readonly body?: unknown }> => {
+    if (isAway) {
+      unanswered += 1;
+      return { status: 503 };
+    }
     const [, area, id = '', what] = url.pathname.split('/');
+    if (forbidden.includes(`${method} ${what ?? ''}`.trim())) return { status: 403, body: { message: 'not allowed' } };
     if (area === 'test') {
       await start(url.searchParams.get('name') ?? '', url.searchParams.has('sick'));
       return { status: 200 };
@@ -76,10 +84,13 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
       (error: unknown) => response.writeHead(500).end(JSON.stringify({ message: String(error) })),
     );
   });
+  const close = () => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  };
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   onTestFinished(async () => {
-    server.closeAllConnections();
-    server.close();
+    await close();
     await Promise.all(
       [...containers.values()].filter(({ state }) => state === 'running').map(({ app }) => app.close()),
     );
@@ -90,6 +101,18 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
     /** What the engine was asked to do, in order. */
     calls,
     start,
+    /** The socket goes away; the containers run on. */
+    close,
+    /** Whether a proxy in front of the engine answers that the engine does not. */
+    setAway: (away: boolean) => {
+      isAway = away;
+    },
+    /** How many requests the proxy has answered instead of the engine. */
+    unanswered: () => unanswered,
+    /** Refuses these requests, as a socket proxy does: `POST stop`. */
+    forbid: (...requests: readonly string[]) => {
+      forbidden = requests;
+    },
     /** How many requests for `/slow` wait for `answerSlow`. */
     slow: () => held.length,
     answerSlow: () => {
