@@ -52,6 +52,9 @@ const leftOfScenarios = [
   'acme/renewals',
   'containers/podman-labels',
   'containers/missed-stops',
+  'containers/reboot',
+  'containers/rootless',
+  'containers/swarm-labels',
 ].map((name) => `test/${name}.test.ts`);
 
 const included = { trixie: between, forky: inImages, sid: all };
