@@ -60,6 +60,9 @@ const leftOfScenarios = [
   // It builds the images and starts them, as `containers/containers` does without an engine.
   'containers/docker',
   'fleet-limits',
+  'containers/reboot',
+  'containers/rootless',
+  'containers/swarm-labels',
 ].map((name) => `test/${name}.test.ts`);
 
 const included = { trixie: between, forky: inImages, sid: all };

@@ -25,7 +25,7 @@ type Compose = { readonly services: Readonly<Record<string, Service>> };
 
 const parseCompose = (text: string): Compose => parse(text, { merge: true }) as Compose;
 
-describe.each(['compose.yaml', 'compose-labels.yaml', 'swarm-stack.yaml'])('docker/%s', (name) => {
+describe.each(['compose.yaml', 'compose-labels.yaml', 'swarm-stack.yaml', 'swarm-labels.yaml'])('docker/%s', (name) => {
   test('is valid by the schema of the compose specification', async () => {
     // The package's schema is older than `name:`, and has names (`$schema`, `id`) in a form that ajv does not take.
     const { name: _, ...document } = parse(await read(name), { merge: true }) as Record<string, unknown>;
@@ -59,7 +59,8 @@ describe.each(['compose.yaml', 'compose-labels.yaml', 'swarm-stack.yaml'])('dock
   test.skipIf(!has('docker-compose'))('is taken by docker-compose', async () => {
     // The 1.29 of Debian 12 is older than `name:`.
     const input = (await read(name)).replace(/^name: .*$/m, '');
-    const { stdout } = await execa('docker-compose', ['-f', '-', 'config'], { input, cwd: docker });
+    const env = { POINTSMAN_REGISTRY: 'etcd://10.0.0.1:2379' };
+    const { stdout } = await execa('docker-compose', ['-f', '-', 'config'], { input, cwd: docker, env });
     expect(Object.keys(parseCompose(stdout).services).sort()).toEqual(Object.keys(parseCompose(input).services).sort());
   });
 });

@@ -29,6 +29,8 @@ export type Container = {
    */
   readonly phase: 'running' | 'paused' | 'stopping' | 'over';
   readonly health: ContainerHealth;
+  /** Its first process, in the PID namespace of the engine; 0 when it does not run. */
+  readonly pid: number;
   /** When its present run began, as the engine writes it: another value means that it was restarted. */
   readonly startedAt: string;
   /** When it was created, in ms since 1970; 0 where the engine does not say. */

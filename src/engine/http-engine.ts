@@ -17,9 +17,12 @@ const pastDeadlineMs = 3000;
 /** A list of 1000 containers has 3 MB. */
 const longestAnswer = 64 * 1024 * 1024;
 
-/** The events that may change what is announced. Docker's word for the end of a container is `die`, podman's `died`. */
+/**
+ * The events that may change what is announced. Docker's word for the end of a container is `die`, podman's `died`. `exec_died` is
+ * podman's alone: a HEALTHCHECK has ended.
+ */
 const events = [
-  ...['start', 'restart', 'kill', 'die', 'died', 'stop', 'pause', 'unpause', 'health_status'],
+  ...['start', 'restart', 'kill', 'die', 'died', 'stop', 'pause', 'unpause', 'health_status', 'exec_died'],
   ...['destroy', 'remove', 'rename', 'connect', 'disconnect'],
 ];
 const eventsPath = `/events?filters=${filterOf({ type: ['container', 'network'], event: events })}`;

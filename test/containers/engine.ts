@@ -1,8 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
+import { parseStat, withDescendants } from '../../src/register/process-tree.ts';
 import { until } from '../support/until.ts';
 import { patience } from './world.ts';
 
@@ -54,6 +55,7 @@ export async function startEngine(bases: readonly Base[], name = 'one') {
   const { stdout } = await execa(join(root, 'scripts/docker-engine'), [home], { env, timeout: 660_000 });
   let dockerd = Number(stdout);
   const { holder, pid } = await holdNamespaces(dockerd);
+  const words = (await readFile(`/proc/${dockerd}/cmdline`, 'utf8')).split('\0').slice(0, -1);
   const client = ['nsenter', '-t', String(pid), '-m', '-n', '--', 'docker'];
   const network = ['-t', String(pid), '-n', '--'];
 
@@ -86,7 +88,6 @@ export async function startEngine(bases: readonly Base[], name = 'one') {
     serviceLogs: (service: string): Promise<string> => printed(client, 'service', 'logs', '--tail', '40', service),
     /** Ends dockerd and starts it again, as an update of Docker does. With `live-restore` the containers run on meanwhile. */
     async restart(whileAway: () => Promise<void>): Promise<void> {
-      const words = (await readFile(`/proc/${dockerd}/cmdline`, 'utf8')).split('\0').slice(0, -1);
       const settings = JSON.parse(await readFile(join(home, 'daemon.json'), 'utf8'));
       await writeFile(join(home, 'daemon.json'), JSON.stringify({ ...settings, 'live-restore': true }));
       process.kill(dockerd, 'SIGHUP');
@@ -94,9 +95,21 @@ export async function startEngine(bases: readonly Base[], name = 'one') {
       await until('the containers outlive dockerd', async () => (await restores()) === 'true', patience);
       await end(dockerd);
       await whileAway();
+      await engine.begin();
+    },
+    /** Starts dockerd again. */
+    async begin(): Promise<void> {
       const again = spawn('nsenter', ['-t', String(pid), '-m', '-n', '-u', '--', ...words], { stdio: 'ignore', detached: true }); // biome-ignore format: one command
       dockerd = again.pid ?? 0;
       await until('the engine answers', () => engine.docker(['version']), patience);
+    },
+    /** Ends dockerd as the shutdown of a machine does: it stops its containers before. */
+    shutDown: (): Promise<void> => end(dockerd),
+    /** Ends dockerd and everything that it started at once, as a power cut does. */
+    async cutPower(): Promise<void> {
+      const namespace = await readlink(`/proc/${dockerd}/ns/mnt`);
+      const started = await processesIn(namespace);
+      for (const one of started) if (one !== pid) process.kill(one, 'SIGKILL');
     },
     async close(): Promise<void> {
       await clean(engine);
@@ -125,6 +138,18 @@ async function holdNamespaces(dockerd: number) {
   const network = async () => (await readlink(`/proc/${pid}/ns/net`)) === (await readlink(`/proc/${dockerd}/ns/net`));
   await until('the namespaces are held', network, patience);
   return { holder, pid };
+}
+
+/** The processes of a mount namespace and all below them: containers have namespaces of their own. */
+async function processesIn(namespace: string): Promise<readonly number[]> {
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const stats = names.map((name) => readFile(`/proc/${name}/stat`, 'latin1').catch(() => ''));
+  const table = (await Promise.all(stats)).flatMap((line) => parseStat(line) ?? []);
+  const inside = new Set<number>();
+  for (const { pid } of table) {
+    if ((await readlink(`/proc/${pid}/ns/mnt`).catch(() => '')) === namespace) inside.add(pid);
+  }
+  return withDescendants(table, ({ pid }) => inside.has(pid)).map(({ pid }) => pid);
 }
 
 async function end(pid: number): Promise<void> {

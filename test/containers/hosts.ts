@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import { PointsmanProcess } from '../support/processes.ts';
 import { endHaproxy } from '../support/scenario.ts';
 import { until } from '../support/until.ts';
-import { type Engine, startEngine } from './engine.ts';
+import { type Base, type Engine, startEngine } from './engine.ts';
 import { loadOf, patience } from './world.ts';
 
 /** Where the two hosts reach each other. */
@@ -18,11 +18,11 @@ export type Hosts = Awaited<ReturnType<typeof startHosts>>;
 
 /**
  * Two hosts on one network, each with a Docker Engine and a balancer, and an etcd. The balancers and the agents are processes of the
- * hosts, so that a test can end them and read their memory; `folder` is one that containers may mount.
+ * hosts, so that a test can end them and read their memory; `folder` is one that containers may mount. `bases`: the images of host one.
  */
-export async function startHosts() {
+export async function startHosts(bases: readonly Base[] = ['node']) {
   const folder = await mkdtemp(join(tmpdir(), 'pm-hosts-'));
-  const engines = await startEngines();
+  const engines = await startEngines(bases);
   const [one, two] = engines;
   await connect(one.pid, two.pid);
   await Promise.all([setHostname('one', one), setHostname('two', two)]);
@@ -62,8 +62,8 @@ export async function startHosts() {
   };
 }
 
-async function startEngines(): Promise<readonly [Engine, Engine]> {
-  const [one, two] = await Promise.allSettled([startEngine(['node'], 'one'), startEngine(['node'], 'two')]);
+async function startEngines(bases: readonly Base[]): Promise<readonly [Engine, Engine]> {
+  const [one, two] = await Promise.allSettled([startEngine(bases, 'one'), startEngine(['node'], 'two')]);
   if (one.status === 'fulfilled' && two.status === 'fulfilled') return [one.value, two.value];
   for (const started of [one, two]) if (started.status === 'fulfilled') await started.value.close();
   throw one.status === 'rejected' ? one.reason : two.status === 'rejected' ? two.reason : undefined;

@@ -7,6 +7,7 @@ export const containerOf = (fields: Partial<Container> = {}): Container => ({
   labels: {},
   phase: 'running',
   health: 'none',
+  pid: 0,
   startedAt: '2026-01-01T00:00:00Z',
   createdAt: 0,
   stopSignal: 15,

@@ -57,8 +57,8 @@ function inNetwork(
   port: number,
   where: string,
 ): AddressSource | Fault {
-  // Compose writes `backend` for the network that the engine knows as `shop_backend`.
-  const project = labels['com.docker.compose.project'];
+  // Compose and Swarm write `backend` for the network that the engine knows as `shop_backend`.
+  const project = labels['com.docker.compose.project'] ?? labels['com.docker.stack.namespace'];
   const network =
     networks.find(({ name }) => name === wanted) ?? networks.find(({ name }) => name === `${project}_${wanted}`);
   if (network === undefined) {

@@ -160,6 +160,8 @@ describe('the address of a container', () => {
     const labels = { ...service, 'pointsman.network': 'back', 'com.docker.compose.project': 'shop' };
     expect(addressOf(labels, { networks })).toBe('172.20.0.9:8080');
     expect(addressOf({ ...labels, 'pointsman.network': 'shop_back' }, { networks })).toBe('172.20.0.9:8080');
+    const task = { ...service, 'pointsman.network': 'back', 'com.docker.stack.namespace': 'shop' };
+    expect(addressOf(task, { networks })).toBe('172.20.0.9:8080');
   });
 
   test('is an IPv6 address where the network has no other', () => {

@@ -31,6 +31,8 @@ const repeatMs = 1000;
 const listEveryMs = 30_000;
 /** The same where no event tells of a container that is asked to end. */
 const pollEveryMs = 500;
+/** podman sends these when it starts a HEALTHCHECK and when that has ended; it stores the new state only afterwards. */
+const healthEvents = ['health_status', 'exec_died'];
 
 /** The states of a container whose application may run. podman's default list leaves out what is `stopping`. */
 const runningStates: readonly string[] = ['running', 'paused', 'stopping'];
@@ -48,6 +50,9 @@ export class ContainerWatch {
   readonly #kills = new KnownKills();
   /** Resolves when the events are known that happened before the stream opened: until then an inspection says too little. */
   #caughtUp: Promise<void> = Promise.resolve();
+
+  /** The containers whose health may have changed after they were inspected: the next list of containers inspects them again. */
+  readonly #unsettled = new Set<string>();
 
   readonly #unread = new OncePerReason();
   /** An engine with hundreds of containers slows down with more. */
@@ -147,9 +152,11 @@ export class ContainerWatch {
   /** Inspects the containers that came or went, or begin to stop, and returns how many came or went; with `all`, it inspects those as well that are where they were. */
   async #compare(listed: readonly ListedContainer[], all: boolean): Promise<number> {
     const ids = new Set(listed.map(({ id }) => id));
+    const again = new Set(this.#unsettled);
+    this.#unsettled.clear();
     const isNew = ({ id, state }: ListedContainer) => {
       const seen = this.#seen.get(id);
-      return seen === undefined || (state === 'stopping' && seen.container.phase !== 'stopping');
+      return seen === undefined || again.has(id) || (state === 'stopping' && seen.container.phase !== 'stopping');
     };
     const come = listed.filter((one) => isLabelled(one.labels) && (all || isNew(one)));
     const went = [...this.#seen.keys()].filter((id) => !ids.has(id));
@@ -160,6 +167,7 @@ export class ContainerWatch {
   #onEvent(event: EngineEvent): void {
     const { container: id, action } = event;
     const before = this.#seen.get(id);
+    if (before !== undefined && healthEvents.includes(action)) this.#unsettled.add(id);
     this.#apply(event);
     // Of a container that is not known, only its start matters: the labels of a container never change.
     if (before !== undefined || action === 'start' || this.#reading.has(id)) void this.#read(id);

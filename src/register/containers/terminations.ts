@@ -4,9 +4,10 @@ import type { EngineApi } from '../../engine/engine-api.ts';
 import { describe } from '../../model/fault.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { untilUnannounced } from './other-agents.ts';
+import { sendSigterm, terminateProcess } from './send-sigterm.ts';
 
 export type TerminationsParts = {
-  readonly engine: Pick<EngineApi, 'kill'>;
+  readonly engine: Pick<EngineApi, 'kill' | 'inspect'>;
   readonly registry: Pick<Registry, 'read'>;
   /** How long another agent may drain the instances of a container, in ms. */
   readonly drainTimeoutMs: number;
@@ -17,6 +18,8 @@ export type TerminationsParts = {
 export class Terminations {
   readonly #parts: TerminationsParts;
   readonly #closing = new AbortController();
+  /** Aborts when the agent is about to end. */
+  readonly #settling = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
 
   constructor(parts: TerminationsParts) {
@@ -28,8 +31,9 @@ export class Terminations {
     this.#underWay.add(terminated);
   }
 
-  /** Resolves when those that are under way have ended. */
+  /** Resolves when those that are under way have ended. From now on, each is attempted once more at most. */
   async idle(): Promise<void> {
+    this.#settling.abort();
     await Promise.all(this.#underWay);
   }
 
@@ -44,15 +48,17 @@ export class Terminations {
     const { id, name } = container;
     const about = { container: name, containerId: id };
     await this.#untilUnannounced(container);
-    try {
-      const runs = await engine.kill(id, 'TERM');
-      const end = runs ? 'pointsman sent SIGTERM to it' : 'it has ended by itself';
-      logger.info({ event: 'container-left', ...about }, `${name} left; ${end}`);
-    } catch (error) {
+    const onFailure = (error: unknown) => {
       const reason = describe(error);
-      const message = `${name} left, and gets no SIGTERM: ${reason}; its engine kills it when its stop time-out is over`;
+      const message = `${name} left, and gets no SIGTERM yet: ${reason}; pointsman sends it again until the container has ended`;
       logger.error({ event: 'container-not-ended', ...about, reason }, message);
-    }
+    };
+    const lastAttempt = this.#settling.signal;
+    const sent = await sendSigterm(container, { engine, lastAttempt, terminateDirectly: terminateProcess, onFailure });
+    if (sent === 'failed') return;
+    const end = { engine: 'sent SIGTERM to it', directly: 'sent SIGTERM to its first process, without the engine' };
+    const message = sent === 'ended' ? `${name} left; it has ended` : `${name} left; pointsman ${end[sent]}`;
+    logger.info({ event: 'container-left', ...about }, message);
   }
 
   async #untilUnannounced(container: Container): Promise<void> {
