@@ -60,6 +60,7 @@ const leftOfScenarios = [
   // It builds the images and starts them, as `containers/containers` does without an engine.
   'containers/docker',
   'fleet-limits',
+  'page-large',
   'containers/reboot',
   'containers/rootless',
   'containers/swarm-labels',
@@ -86,8 +87,8 @@ const main = ['balance', 'register', 'departure', 'wait', 'https', 'see', 'rende
   (name) => `test/${name}.test.ts`,
 );
 /** What `npm test` runs of them: most with the version that images and packages have. */
-const few = ['test/https.test.ts', 'test/render.test.ts'];
-const some = [...few, 'test/departure.test.ts'];
+const few = ['test/https.test.ts'];
+const some = [...few, 'test/render.test.ts', 'test/departure.test.ts'];
 const nodes = process.env['POINTSMAN_NODES'] ?? '/var/cache/pointsman-nodes';
 
 const otherNodes = ['22', '24', '26']
