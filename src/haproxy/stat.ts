@@ -71,6 +71,8 @@ export type ServerTraffic = Traffic & {
   readonly weight: number;
   /** It gets requests only while no other server is up. */
   readonly backup: boolean;
+  /** How often HAProxy chose it by the balance of its service: without requests that a cookie led to it. */
+  readonly chosen: number;
   /** How often HAProxy took it down for errors in a row of its requests. */
   readonly markedDown: number;
   /** Since its status last changed, in s. */
@@ -119,6 +121,7 @@ export function readServerTraffic(answer: string): ReadonlyMap<string, ServerTra
       checkDetail: [cell('check_code'), cell('last_chk')].filter((text) => text !== '').join(' '),
       weight: number(cell('weight')),
       backup: number(cell('bck')) > 0,
+      chosen: number(cell('lbtot')),
       markedDown: number(cell('hanafail')),
       sinceS: number(cell('lastchg')),
     });

@@ -148,6 +148,7 @@ export class Balancer {
     const { haproxy, files, logger, quarantining, guarding, locating, openFiles } = this.#parts;
     const { intake, rendering, running, reloads, reconciler, starting, bisection, periodicChecks, watch, loop } =
       this.#own;
+    const { rotation } = this.#own;
     intake.dirty.take();
     openFiles.may(await haproxy.openFilesLimit());
     const lastGood = await files.config.read();
@@ -163,6 +164,7 @@ export class Balancer {
     if (found?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: found.masterPid }, 'pointsman takes over the running HAProxy');
       running.adopt(lastGood);
+      rotation.adopt();
       openFiles.may(await haproxy.openFilesLimit());
       if (await files.config.wasReloading()) reloads.need({ kind: 'start' });
     } else {
@@ -267,6 +269,12 @@ export class Balancer {
     intake.dirty.instance(service, id);
     periodicChecks.watchHolders();
     loop.wake();
+  }
+
+  /** HAProxy sends this service's servers requests that it did not send before, or not any more, without a round. */
+  onServerTurned(to: 'up' | 'down', service: ServiceName): void {
+    if (to === 'up') this.#own.rotation.joined(service);
+    else this.#own.rotation.left(service);
   }
 
   /** An instance is ejected since, or gets requests again. */
