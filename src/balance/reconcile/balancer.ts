@@ -148,7 +148,6 @@ export class Balancer {
     const { haproxy, files, logger, quarantining, guarding, locating, openFiles } = this.#parts;
     const { intake, rendering, running, reloads, reconciler, starting, bisection, periodicChecks, watch, loop } =
       this.#own;
-    const { rotation } = this.#own;
     intake.dirty.take();
     openFiles.may(await haproxy.openFilesLimit());
     const lastGood = await files.config.read();
@@ -164,7 +163,7 @@ export class Balancer {
     if (found?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: found.masterPid }, 'pointsman takes over the running HAProxy');
       running.adopt(lastGood);
-      rotation.adopt();
+      this.#own.rotation.adopt();
       openFiles.may(await haproxy.openFilesLimit());
       if (await files.config.wasReloading()) reloads.need({ kind: 'start' });
     } else {

@@ -7,6 +7,8 @@ type Turn = {
   readonly since: number;
   /** Whether HAProxy chose it since a server of its service became usable. */
   readonly proven: boolean;
+  /** How often in a row it was passed over. */
+  readonly times: number;
 };
 
 /** Which servers of a round robin had a turn. */
@@ -16,8 +18,9 @@ export type Turns = {
   readonly servers: ReadonlyMap<string, Turn>;
 };
 
-/** A server is passed over if its weight would have given it so many requests, and the others got that many and at least so many in all. */
-const passed = { turns: 4, requests: 20 };
+/** A server is passed over if its weight would have given it so many requests, and the others got at least so many.
+ * After so many times, it has another reason: it may have as many requests open as `maxconn` allows. */
+const passed = { turns: 4, requests: 20, times: 3 };
 
 /**
  * Looks at the servers of a service with `roundrobin`. `joined`: a server became usable since the last look, so each server has to prove
@@ -40,13 +43,16 @@ export function lookAtTurns(
   for (const [id, { chosen, weight }] of usable) {
     const known = before?.servers.get(id);
     const gets = gained(id, chosen) > 0;
-    const proven = gets || (known?.proven === true && !joined);
     const others = requests - (known?.since ?? requests);
-    const over = !gets && others >= passed.requests && (others * weight) / weights >= passed.turns;
+    const missed = joined || gets ? 0 : (known?.times ?? 0);
+    const over =
+      !gets && missed < passed.times && others >= passed.requests && (others * weight) / weights >= passed.turns;
     if (over) passedOver.push(id);
     // A server that is passed over gets a new place, and its patience begins again.
     const since = gets || over || known === undefined ? requests : known.since;
-    servers.set(id, { chosen, since, proven });
+    const times = over ? missed + 1 : missed;
+    const proven = gets || times >= passed.times || (known?.proven === true && !joined);
+    servers.set(id, { chosen, since, proven, times });
   }
   const settled = before !== undefined && [...servers.values()].every(({ proven }) => proven);
   return { turns: { requests, servers }, passedOver, settled };
