@@ -71,8 +71,6 @@ export type ServerTraffic = Traffic & {
   readonly weight: number;
   /** It gets requests only while no other server is up. */
   readonly backup: boolean;
-  /** How often HAProxy chose it by the balance of its service: without requests that a cookie led to it. */
-  readonly chosen: number;
   /** How often HAProxy took it down for errors in a row of its requests. */
   readonly markedDown: number;
   /** Since its status last changed, in s. */
@@ -121,9 +119,28 @@ export function readServerTraffic(answer: string): ReadonlyMap<string, ServerTra
       checkDetail: [cell('check_code'), cell('last_chk')].filter((text) => text !== '').join(' '),
       weight: number(cell('weight')),
       backup: number(cell('bck')) > 0,
-      chosen: number(cell('lbtot')),
       markedDown: number(cell('hanafail')),
       sinceS: number(cell('lastchg')),
+    });
+  }
+  return servers;
+}
+
+/** How a server takes part in the balance of its backend. */
+export type ServerChoice = Pick<ServerTraffic, 'status' | 'weight' | 'backup'> & {
+  /** How often HAProxy chose it by the balance: without requests that a cookie led to it. */
+  readonly chosen: number;
+};
+
+/** Reads only this of the servers in an answer to `show stat BACKEND 4 -1`, which may have ten thousand. */
+export function readServerChoices(answer: string): ReadonlyMap<string, ServerChoice> {
+  const servers = new Map<string, ServerChoice>();
+  for (const cell of statRows(answer)) {
+    servers.set(cell('svname'), {
+      status: cell('status'),
+      weight: number(cell('weight')),
+      backup: number(cell('bck')) > 0,
+      chosen: number(cell('lbtot')),
     });
   }
   return servers;

@@ -9,7 +9,6 @@ const server = (markedDown: number, errors: number, status = 'DOWN', good = 0): 
     checkDetail: '',
     weight: 1,
     backup: false,
-    chosen: 0,
     markedDown,
     sinceS: 0,
     requests: 0,

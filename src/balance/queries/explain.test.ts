@@ -40,7 +40,7 @@ const served: Look = {
     status: 'UP',
     check: 'L4OK',
     checkDetail: '',
-    ...{ weight: 100, backup: false, chosen: 0, markedDown: 0 },
+    ...{ weight: 100, backup: false, markedDown: 0 },
     sinceS: 61,
     requests: 10,
     answers: { '1xx': 0, '2xx': 10, '3xx': 0, '4xx': 0, '5xx': 0, other: 0 },

@@ -9,7 +9,7 @@ function servicesOf(values: Readonly<Record<string, string>>) {
   return [...foldEntries(new Map(entries.map((entry) => [entry.key, entry]))).catalog.services.values()];
 }
 const server = (status: string, checkDetail = ''): ServerTraffic => ({
-  ...{ status, checkDetail, check: 'L4CON', weight: 1, backup: false, chosen: 0, markedDown: 0, sinceS: 7 },
+  ...{ status, checkDetail, check: 'L4CON', weight: 1, backup: false, markedDown: 0, sinceS: 7 },
   requests: 0,
   answers: { '1xx': 0, '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0, other: 0 },
   failures: { connect: 0, response: 0, retries: 0, redispatches: 0 },

@@ -1,4 +1,4 @@
-import type { ServerTraffic } from '../../haproxy/stat.ts';
+import type { ServerChoice } from '../../haproxy/stat.ts';
 
 type Turn = {
   /** How often HAProxy had chosen it at the last look. */
@@ -28,11 +28,11 @@ const passed = { turns: 4, requests: 20, times: 3 };
  */
 export function lookAtTurns(
   before: Turns | undefined,
-  traffic: ReadonlyMap<string, Pick<ServerTraffic, 'status' | 'weight' | 'backup' | 'chosen'>>,
+  choices: ReadonlyMap<string, ServerChoice>,
   joined: boolean,
 ): { readonly turns: Turns; readonly passedOver: readonly string[]; readonly settled: boolean } {
   // Servers of other zones wait while one of the own zone is up.
-  const usable = [...traffic].filter(([, one]) => /^(UP|no check)/.test(one.status) && one.weight > 0 && !one.backup);
+  const usable = [...choices].filter(([, one]) => /^(UP|no check)/.test(one.status) && one.weight > 0 && !one.backup);
   const weights = usable.reduce((sum, [, { weight }]) => sum + weight, 0);
   // The counts of a server that was deleted and added again begin at 0.
   const gained = (id: string, chosen: number) => Math.max(0, chosen - (before?.servers.get(id)?.chosen ?? chosen));

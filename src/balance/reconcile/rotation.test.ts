@@ -17,15 +17,16 @@ function startRotation({ roundRobin = true } = {}) {
   const link = {
     connected: true,
     workerPid: 1,
-    looks: 0,
-    backendTraffic: async () => {
-      link.looks += 1;
-      return new Map([['web', { requests: Object.values(chosen).reduce((sum, count) => sum + count, 0) }]]);
-    },
-    serverTraffic: async () =>
-      new Map(
-        Object.entries(chosen).map(([id, count]) => [id, { status: 'UP', weight: 9, backup: false, chosen: count }]),
-      ),
+    backendTraffic: async () =>
+      new Map([['web', { requests: Object.values(chosen).reduce((sum, count) => sum + count, 0) }]]),
+    aside: async () => ({
+      workerPid: 1,
+      run: async () => {
+        const rows = Object.entries(chosen).map(([id, count]) => `web,${id},UP,9,0,${count},\n`);
+        return [`# pxname,svname,status,weight,bck,lbtot,\n${rows.join('')}`];
+      },
+      close: () => undefined,
+    }),
     renewPlaces: async (servers: readonly { backend: string; server: ServerLine }[]) => {
       renewed.push(...servers.map(({ backend, server }) => `${backend}/${server.name} ${server.weight}`));
     },

@@ -1,5 +1,7 @@
 import { parseServerLine } from '../../haproxy/server-line.ts';
+import { readServerChoices, type ServerChoice } from '../../haproxy/stat.ts';
 import type { Step } from '../../haproxy/step.ts';
+import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { BalancerParts } from './balancer-parts.ts';
@@ -7,10 +9,7 @@ import type { Loop, Timers } from './loop.ts';
 import { lookAtTurns, type Turns } from './passed-over.ts';
 
 type RotationParts = Pick<BalancerParts, 'logger' | 'now'> & {
-  readonly link: Pick<
-    BalancerParts['link'],
-    'connected' | 'workerPid' | 'backendTraffic' | 'serverTraffic' | 'renewPlaces'
-  >;
+  readonly link: Pick<BalancerParts['link'], 'connected' | 'workerPid' | 'backendTraffic' | 'aside' | 'renewPlaces'>;
   readonly isRoundRobin: (service: ServiceName) => boolean;
   readonly timers: Pick<Timers, 'arm' | 'has'>;
   readonly loop: Pick<Loop, 'wake'>;
@@ -29,8 +28,10 @@ type Watched = {
 const settleMs = 200;
 /** Between two looks, in ms; at least so many times as long as the last look took, and longer while no requests come. */
 const pace = { leastMs: 1000, mostMs: 10_000, times: 50 };
-/** A look reads the servers of a service after so many requests, and those of so many services. */
-const looked = { requests: 20, services: 16 };
+/** Servers are looked at again after so many requests at the earliest. */
+const leastRequests = 20;
+/** The most services whose servers one look reads. */
+const mostServices = 16;
 /** HAProxy is asked for all backends at once if more services are watched. */
 const mostNamed = 64;
 const mostShown = 3;
@@ -129,50 +130,52 @@ export class Rotation {
   }
 
   async #look(): Promise<void> {
-    const { link, now, loop } = this.#parts;
+    const { link, now, loop, logger } = this.#parts;
     const began = now();
     this.#pauseMs = Math.min(pace.mostMs, 2 * this.#pauseMs);
     try {
       this.#meet();
       if (link.connected && this.#watched.size > 0) await this.#lookAtServices();
-    } finally {
-      if (this.#watched.size > 0) this.#arm(Math.max(this.#pauseMs, (now() - began) * pace.times));
+    } catch (error) {
+      logger.debug({ event: 'turns-unknown', reason: describe(error) }, 'asked again later');
     }
+    if (this.#watched.size > 0) this.#arm(Math.max(this.#pauseMs, (now() - began) * pace.times));
     if (this.due) loop.wake();
   }
 
   async #lookAtServices(): Promise<void> {
     const { link } = this.#parts;
     const names = [...this.#watched.keys()];
-    const { workerPid } = link;
     const backends = await link.backendTraffic(names.length > mostNamed ? undefined : names);
-    let count = 0;
+    const due: (readonly [name: ServiceName, requests: number])[] = [];
     for (const name of names) {
       const watched = this.#watched.get(name);
       const requests = backends.get(name)?.requests;
       if (requests === undefined) this.#watched.delete(name);
-      if (watched === undefined || requests === undefined) continue;
-      if (watched.turns !== undefined && requests - watched.requests < looked.requests) continue;
-      this.#pauseMs = pace.leastMs;
-      count += 1;
-      if (count > looked.services) return;
-      const traffic = await link.serverTraffic(name);
-      if (link.workerPid !== workerPid) return;
-      // A server joined meanwhile, perhaps after HAProxy answered.
-      if (this.#watched.get(name) === watched) this.#take(name, watched, requests, traffic);
+      else if (watched !== undefined && isDue(watched, requests)) due.push([name, requests]);
+    }
+    if (due.length === 0) return;
+    this.#pauseMs = pace.leastMs;
+    // The answer for ten thousand servers takes a second, in which rounds go on.
+    const worker = await link.aside();
+    try {
+      for (const [name, requests] of due.slice(0, mostServices)) {
+        const watched = this.#watched.get(name);
+        const [answer = ''] = await worker.run([`show stat ${name} 4 -1`]);
+        if (link.workerPid !== worker.workerPid) return;
+        if (watched !== undefined) this.#take(name, watched, requests, readServerChoices(answer));
+      }
+    } finally {
+      worker.close();
     }
   }
 
-  #take(
-    name: ServiceName,
-    { turns: before, joined }: Watched,
-    requests: number,
-    traffic: Parameters<typeof lookAtTurns>[1],
-  ): void {
-    const { turns, passedOver, settled } = lookAtTurns(before, traffic, joined);
+  #take(name: ServiceName, watched: Watched, requests: number, choices: ReadonlyMap<string, ServerChoice>): void {
+    const { turns, passedOver, settled } = lookAtTurns(watched.turns, choices, watched.joined);
+    const joined = this.#watched.get(name) !== watched;
     // The services that were looked at last come last at the next look.
     this.#watched.delete(name);
-    if (!settled) this.#watched.set(name, { turns, requests, joined: false });
+    if (joined || !settled) this.#watched.set(name, { turns, requests, joined });
     if (passedOver.length === 0) return;
     // A server is named as its instance.
     for (const id of passedOver) this.#passedOver.push([name, id as InstanceId]);
@@ -182,3 +185,7 @@ export class Rotation {
     logger.info(fields, 'HAProxy chose others instead of these servers, which get a new place in the round robin');
   }
 }
+
+/** Whether so many requests came since the last look that each server may have been chosen. */
+const isDue = ({ turns, requests: before }: Watched, requests: number): boolean =>
+  turns === undefined || requests - before >= Math.max(leastRequests, turns.servers.size);
