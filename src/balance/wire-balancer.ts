@@ -3,6 +3,7 @@ import type { HealthChange } from '../haproxy/health-change.ts';
 import { tellReplaced } from '../haproxy/master.ts';
 import type { OnHealth } from '../haproxy/output.ts';
 import { RuntimeLink, type WorkerConnection } from '../haproxy/runtime-link.ts';
+import type { ServiceName } from '../model/name.ts';
 import type { Entry } from '../registry/registry.ts';
 import { Locating, type LocatingParts } from './addresses/locating.ts';
 import { Ejecting } from './ejection/ejecting.ts';
@@ -71,6 +72,7 @@ export async function wireBalancer(parts: WiringParts) {
   const tellHealth = (change: HealthChange) => {
     healthLog.tell(change);
     ejecting.heard(change);
+    balancer.onServerTurned(change.to, change.service as ServiceName);
   };
   const haproxy = await parts.openHaproxy(
     (reason) => balancer.watch.onExit(reason),
@@ -282,6 +284,7 @@ function wireFirstChecks(
     raise: async (service, id) => {
       await link.raise(service, id);
       states.raised(service, id);
+      balancer().onServerTurned('up', service);
     },
     isLoading: () => balancer().loading,
     pemFolder: baseSettings.pemFolder,

@@ -86,7 +86,7 @@ describe('the known faults of HAProxy', () => {
   // `UPDATE=1 npx vitest run --project unit src/haproxy/known-faults` writes it.
   test('docs/haproxy-versions.md has a row for each', () => {
     const path = join(import.meta.dirname, '../../docs/haproxy-versions.md');
-    const does = { unmet: 'Not met. ', avoided: 'Avoided. ', open: 'Not avoided. ' };
+    const does = { unmet: 'Not met. ', avoided: 'Avoided. ', corrected: 'Corrected. ', open: 'Not avoided. ' };
     const rows = knownFaults.map(
       (fault) =>
         `| \`${fault.id}\` | ${fault.happens} | ${affectedVersions(fault)} | ${does[fault.answer.kind]}${fault.answer.text} | ${fault.fix} |`,

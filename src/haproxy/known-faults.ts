@@ -10,11 +10,14 @@ export type KnownFault = {
   readonly since?: string;
   /** By branch, the first patch version without it. A branch that is not named has it for good, as far as is known. */
   readonly fixed: Readonly<Record<string, number>>;
-  /** The first branch whose every release is without it. */
-  readonly absentFrom: string;
+  /** The first branch whose every release is without it; undefined: every version has it, so it says nothing about the choice of one. */
+  readonly absentFrom?: string;
   readonly answer: {
-    /** `unmet`: pointsman never triggers it. `avoided`: pointsman does something else instead. `open`: it happens. */
-    readonly kind: 'unmet' | 'avoided' | 'open';
+    /**
+     * `unmet`: pointsman never triggers it. `avoided`: pointsman does something else instead. `corrected`: it happens, and pointsman ends
+     * it soon. `open`: it happens.
+     */
+    readonly kind: 'unmet' | 'avoided' | 'corrected' | 'open';
     readonly text: string;
   };
   /** Only the deletion of a server or a backend at run time triggers it. */
@@ -230,6 +233,17 @@ export const knownFaults: readonly KnownFault[] = [
     absentFrom: '3.0',
     answer: { kind: 'unmet', text: 'Tried on 2.6.12: a server that was added, in maintenance or down starts slowly.' },
   },
+  {
+    id: 'round-robin-waits',
+    fix: 'none; tried: 2.6.12, 3.0.11, 3.2.26 and 3.4.7 have it',
+    happens:
+      'After servers of a `roundrobin` service leave and others become usable, a server that is up can wait for its next request until the others got up to 16 × its weight, for each server that became usable: 1600 with the weight 100. No request fails.',
+    fixed: {},
+    answer: {
+      kind: 'corrected',
+      text: 'pointsman watches such a service until HAProxy has chosen each server once. A server that misses four turns, while the others get 20 requests or more, gets a new place by two changes of its weight, which is then as before (`passed-over` in the log).',
+    },
+  },
 ];
 
 type Version = {
@@ -258,23 +272,27 @@ export function isBeforeVersion(version: string, other: string): boolean {
 function hasFault(version: string, { since = oldest, fixed, absentFrom }: KnownFault): Has {
   const given = parseVersion(version);
   const first = parseVersion(since);
-  const absent = parseVersion(absentFrom);
-  if (given === undefined || first === undefined || absent === undefined) return 'perhaps';
-  if (isBefore(given, first) || !isBefore(given, absent)) return 'no';
+  const absent = absentFrom === undefined ? undefined : parseVersion(absentFrom);
+  if (given === undefined || first === undefined) return 'perhaps';
+  if (isBefore(given, first) || (absent !== undefined && !isBefore(given, absent))) return 'no';
   const patch = given.parts[2];
   const fixedAt = fixed[given.branch];
   if (fixedAt !== undefined) return patch < fixedAt ? 'yes' : 'no';
   return patch <= (read[given.branch] ?? -1) ? 'yes' : 'perhaps';
 }
 
-/** The faults that a version has or may have and that concern pointsman. */
+/** Whether a fault makes one version better for pointsman than another. */
+const distinguishes = ({ absentFrom, answer }: KnownFault): boolean =>
+  absentFrom !== undefined && answer.kind !== 'unmet';
+
+/** The faults that a version has or may have and that concern pointsman. Those of every version are not among them. */
 export function faultsOfVersion(
   version: string,
 ): readonly { readonly fault: KnownFault; readonly has: Exclude<Has, 'no'> }[] {
   if (parseVersion(version) === undefined) return [];
   return knownFaults.flatMap((fault) => {
     const has = hasFault(version, fault);
-    return has === 'no' || fault.answer.kind === 'unmet' ? [] : [{ fault, has }];
+    return has === 'no' || !distinguishes(fault) ? [] : [{ fault, has }];
   });
 }
 
@@ -297,7 +315,7 @@ export const keepsFormerAddress = (version: string): boolean =>
 export function soundVersions(): readonly string[] {
   return Object.keys(read).flatMap((branch) => {
     const patches = knownFaults
-      .filter(({ answer }) => answer.kind !== 'unmet')
+      .filter(distinguishes)
       .map((fault) => (hasFault(`${branch}.0`, fault) === 'no' ? 0 : fault.fixed[branch]));
     // A fault may come later than the first release of its branch.
     const least = Math.max(...patches.map((patch) => patch ?? Number.POSITIVE_INFINITY));
@@ -336,6 +354,7 @@ export function countFaults(version: string): string | undefined {
 
 /** Which releases have a fault: `2.6.0 to 2.6.17, 3.0.0 to 3.0.12 and perhaps later ones`. */
 export function affectedVersions(fault: KnownFault): string {
+  if (fault.absentFrom === undefined) return 'all';
   const branches = [...new Set([...Object.keys(read), ...Object.keys(fault.fixed)])].sort();
   const first = parseVersion(fault.since ?? oldest);
   return branches

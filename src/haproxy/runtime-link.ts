@@ -6,11 +6,13 @@ import type { WorkerLimits } from './open-files.ts';
 import type { Abilities, PendingServers } from './plan.ts';
 import { parseBackends, parseMap, parseServersState, type RunningState } from './running-state.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
+import type { ServerLine } from './server-line.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
 import {
   commandsOf,
   deleteBackendCommands,
   deleteCommand,
+  newPlaceCommands,
   outcomeOf,
   publish,
   raise,
@@ -217,6 +219,12 @@ export class RuntimeLink {
     if (command.judge(answer.trim()) !== 'done') throw unexpectedAnswer(command.text, answer);
   }
 
+  /** Gives servers a new place in the round robin of their backend. Rejects with Fault `haproxy-runtime`. */
+  async renewPlaces(servers: readonly { readonly backend: string; readonly server: ServerLine }[]): Promise<void> {
+    // A server that is not there any more is no problem: the next round or inspection knows.
+    await this.#run(servers.flatMap(newPlaceCommands).map(({ text }) => text));
+  }
+
   /** Tells the worker that it is connected to that another one serves instead. Rejects with Fault `haproxy-runtime`. */
   async tellReplaced(): Promise<void> {
     this.#marking.replaced();
@@ -259,9 +267,9 @@ export class RuntimeLink {
     (await this.#socket.open({ greetingMs: patienceMs, answerMs: patienceMs, onLost: () => undefined })).close();
   }
 
-  /** The counts of HAProxy for each backend. */
-  async backendTraffic(): Promise<ReturnType<typeof readBackendTraffic>> {
-    return readBackendTraffic((await this.#run(['show stat -1 2 -1'])).join('\n'));
+  /** The counts of HAProxy for each backend, or for these. */
+  async backendTraffic(names: readonly string[] = ['-1']): Promise<ReturnType<typeof readBackendTraffic>> {
+    return readBackendTraffic((await this.#run(names.map((name) => `show stat ${name} 2 -1`))).join('\n'));
   }
 
   /** The counts of HAProxy for each server of one backend; none: HAProxy has no such backend. */

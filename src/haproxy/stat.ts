@@ -126,6 +126,26 @@ export function readServerTraffic(answer: string): ReadonlyMap<string, ServerTra
   return servers;
 }
 
+/** How a server takes part in the balance of its backend. */
+export type ServerChoice = Pick<ServerTraffic, 'status' | 'weight' | 'backup'> & {
+  /** How often HAProxy chose it by the balance: without requests that a cookie led to it. */
+  readonly chosen: number;
+};
+
+/** Reads only this of the servers in an answer to `show stat BACKEND 4 -1`, which may have ten thousand. */
+export function readServerChoices(answer: string): ReadonlyMap<string, ServerChoice> {
+  const servers = new Map<string, ServerChoice>();
+  for (const cell of statRows(answer)) {
+    servers.set(cell('svname'), {
+      status: cell('status'),
+      weight: number(cell('weight')),
+      backup: number(cell('bck')) > 0,
+      chosen: number(cell('lbtot')),
+    });
+  }
+  return servers;
+}
+
 /** Reads the backends in an answer to `show stat -1 2 -1`, by name. */
 export function readBackendTraffic(answer: string): ReadonlyMap<string, Traffic & { readonly up: number }> {
   const backends = new Map<string, Traffic & { readonly up: number }>();

@@ -147,6 +147,15 @@ function setWeight({ backend, server }: ServerStep): Command {
   return { text: `set server ${backend}/${server.name} weight ${server.weight}`, judge: silent };
 }
 
+/**
+ * Gives a server another weight for some microseconds, so that HAProxy computes its place in the round robin again. The other weight is
+ * not 0, because a server without weight gets no requests: it may be the only one.
+ */
+export function newPlaceCommands({ backend, server }: ServerStep): readonly Command[] {
+  const other = server.weight > 1 ? server.weight - 1 : server.weight + 1;
+  return [setWeight({ backend, server: { ...server, weight: other } }), setWeight({ backend, server })];
+}
+
 function enter(step: Entrance): readonly Command[] {
   const { backend, server, checkFirst = false } = step;
   const text = `set server ${backend}/${server.name} state ${server.disabled ? 'maint' : 'ready'}`;

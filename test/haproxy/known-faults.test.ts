@@ -1,3 +1,4 @@
+import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readVersion } from '../../src/haproxy/check.ts';
@@ -89,6 +90,58 @@ describe('faults of HAProxy with servers that come and go are not met', () => {
     expect(new Set(answers.map(({ body }) => body))).toEqual(new Set(['a']));
     expect(await worker()).toBe(serving);
     await app.close();
+  });
+
+  test('no server waits for its turn while the others get all requests', async () => {
+    const counts = new Map<string, number>();
+    const names = ['a', 'b', 'c', 'd'];
+    const apps = await Promise.all(
+      names.map((name) =>
+        startApp(name, (_, response) => {
+          counts.set(name, (counts.get(name) ?? 0) + 1);
+          response.end(name);
+        }),
+      ),
+    );
+    const agent = new Agent({ keepAlive: true });
+    const send = async (requests: number) => {
+      for (let i = 0; i < requests; i += 1) expect((await ask(balancer.port, 'web', '/', { agent })).status).toBe(200);
+    };
+    const entries = apps.map(({ name, address }) => [`instances/web/${name}`, JSON.stringify({ address, weight: 30 })]);
+    const left = entries.slice(0, 2).map(([key]) => [key, undefined]);
+    balancer.snapshot({ 'services/web': unchecked, ...(Object.fromEntries(entries) as Record<string, string>) });
+    await balancer.balancer.start();
+    const serving = await worker();
+
+    // HAProxy gives out places for 30 × 16 requests of each server. After half of them, it has none left when half of the servers leave.
+    await Promise.all(Array.from({ length: 10 }, () => send(100)));
+    balancer.change(Object.fromEntries(left));
+    await balancer.applied();
+    // So the next place of c and d is among those that it gives out next. But a and b come back, and there are places left again.
+    await send(2);
+    balancer.change(Object.fromEntries(entries));
+    await balancer.applied();
+    await until('pointsman looks at the servers', () => commands.includes('show stat web 4 -1'));
+    counts.clear();
+    await send(20);
+    expect(counts.size).toBe(2);
+
+    // Without new places, c and d wait until a and b got 470 requests. No request fails while they get new places.
+    const renewed = (name: string) => commands.includes(`set server web/${name} weight 29`);
+    await until('c and d get new places', () => send(1).then(() => renewed('c') && renewed('d')));
+    expect(renewed('a') || renewed('b')).toBe(false);
+    counts.clear();
+    await send(40);
+    expect(
+      [...counts.values()].every((count) => count >= 8),
+      JSON.stringify([...counts]),
+    ).toBe(true);
+    expect(await worker()).toBe(serving);
+    const [state = ''] = await balancer.command('show servers state web');
+    // The weight that HAProxy uses, as pointsman set it.
+    expect([...state.matchAll(/^(?:\S+ ){7}30 /gm)]).toHaveLength(4);
+    agent.destroy();
+    await Promise.all(apps.map((app) => app.close()));
   });
 
   test('a server that left is there again when its name comes back', async () => {

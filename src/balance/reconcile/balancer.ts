@@ -163,6 +163,7 @@ export class Balancer {
     if (found?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: found.masterPid }, 'pointsman takes over the running HAProxy');
       running.adopt(lastGood);
+      this.#own.rotation.adopt();
       openFiles.may(await haproxy.openFilesLimit());
       if (await files.config.wasReloading()) reloads.need({ kind: 'start' });
     } else {
@@ -267,6 +268,12 @@ export class Balancer {
     intake.dirty.instance(service, id);
     periodicChecks.watchHolders();
     loop.wake();
+  }
+
+  /** HAProxy sends this service's servers requests that it did not send before, or not any more, without a round. */
+  onServerTurned(to: 'up' | 'down', service: ServiceName): void {
+    if (to === 'up') this.#own.rotation.joined(service);
+    else this.#own.rotation.left(service);
   }
 
   /** An instance is ejected since, or gets requests again. */

@@ -12,6 +12,7 @@ import type { BalancerParts } from './balancer-parts.ts';
 import { DriftLog } from './drift-log.ts';
 import type { PendingRemovals } from './pending-removals.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
+import type { Rotation } from './rotation.ts';
 
 type RunningParts = Pick<
   BalancerParts,
@@ -19,6 +20,7 @@ type RunningParts = Pick<
 > & {
   readonly pendingRemovals: PendingRemovals;
   readonly oldWorkers: OldWorkers;
+  readonly rotation: Pick<Rotation, 'onStep'>;
   readonly metrics: Pick<ReconcileMetrics, 'steps' | 'drift'>;
 };
 
@@ -58,7 +60,7 @@ export class Running {
   async execute(steps: readonly Step[], desired: Rendered): Promise<readonly ReloadReason[]> {
     this.#adoptRoutes(desired.routes);
     if (steps.length === 0) return [];
-    const { link, metrics, logger } = this.#parts;
+    const { link, rotation, metrics, logger } = this.#parts;
     const outcomes = await link.execute(steps);
     const refused: ReloadReason[] = [];
     for (const [i, step] of steps.entries()) {
@@ -72,6 +74,7 @@ export class Running {
         refused.push({ kind: 'refused', ...of, command, answer });
         continue;
       }
+      rotation.onStep(step);
       if (step.kind === 'add-server') this.addedAtRunTime.add(`${step.backend}/${step.server.name}`);
       if ('name' in step && outcome.kind !== 'lingers') this.addedAtRunTime.delete(`${step.backend}/${step.name}`);
       if (step.kind === 'revive-server') this.pendingRemovals.revive(`${step.backend}/${step.server.name}`);

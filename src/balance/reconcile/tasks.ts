@@ -5,6 +5,7 @@ import type { LoopWork, Task } from './loop.ts';
 import type { PeriodicChecks } from './periodic-checks.ts';
 import { beginReload, type ReloadResultsParts, takeReload } from './reload-results.ts';
 import type { Reuse } from './reuse.ts';
+import type { Rotation } from './rotation.ts';
 import type { Starting } from './starting.ts';
 
 type TasksParts = ReloadResultsParts &
@@ -13,6 +14,7 @@ type TasksParts = ReloadResultsParts &
     readonly periodicChecks: Pick<PeriodicChecks, 'answered'>;
     readonly inspection: Inspection;
     readonly reuse: Pick<Reuse, 'changed'>;
+    readonly rotation: Pick<Rotation, 'due' | 'renew'>;
   };
 
 /** The task that goes on with a round whose plan had very many steps. */
@@ -24,7 +26,7 @@ export const unfinishedTask = 'unfinished';
  */
 export function balancerTasks(parts: TasksParts): Omit<LoopWork, 'onDone'> {
   const { link, quarantining, intake, rendering, running, reloads, reloading, reconciler } = parts;
-  const { bisection, inspection, reuse, watch } = parts;
+  const { bisection, inspection, reuse, rotation, watch } = parts;
   const { pendingRemovals } = running;
   /** While HAProxy loads a configuration, commands go to the worker that serves for as long as the connection lasts. */
   const mayCommand = () => link.connected || !reloading.loading;
@@ -55,6 +57,12 @@ export function balancerTasks(parts: TasksParts): Omit<LoopWork, 'onDone'> {
         if (await running.removePending(rendering.desired)) reconciler.saveSoon();
         pendingRemovals.arm();
       }),
+    },
+    {
+      name: 'rotate',
+      part: 'rounds',
+      due: () => rotation.due && mayCommand(),
+      run: connected(() => rotation.renew(running.served)),
     },
     {
       name: 'begin-reload',

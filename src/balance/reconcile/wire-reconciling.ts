@@ -18,6 +18,7 @@ import { Rejections } from './rejections.ts';
 import { Reloading } from './reloading.ts';
 import { Rendering } from './rendering.ts';
 import { Reuse } from './reuse.ts';
+import { Rotation } from './rotation.ts';
 import { Running } from './running.ts';
 import { Starting } from './starting.ts';
 import { balancerTasks, unfinishedTask } from './tasks.ts';
@@ -27,7 +28,7 @@ import { reviewTroubles } from './trouble-review.ts';
 export function wireReconciling(parts: BalancerParts) {
   const rounds = wireRounds(parts);
   const { timers, loop, watch, pacing, oldWorkers, reloads, reloading } = rounds;
-  const { progress, rendering, intake, running, reconciler } = rounds;
+  const { progress, rendering, intake, rotation, running, reconciler } = rounds;
   const { haproxy, link, files, states, quarantining, openFiles, guarding, heldEntries } = parts;
   const { storage, troubles, logger, signal, now, reuseIntervalMs } = parts;
   const { pendingRemovals } = running;
@@ -57,7 +58,7 @@ export function wireReconciling(parts: BalancerParts) {
   const tasks = balancerTasks({
     ...{ link, openFiles, quarantining, logger, signal, troubles, bisection, reloads, reloading, oldWorkers },
     ...{ intake, rendering, running, reconciler, publishing, progress, watch, timers },
-    ...{ starting, periodicChecks, inspection, reuse },
+    ...{ starting, periodicChecks, inspection, reuse, rotation },
   });
   const reviewed = {
     ...{ troubles, haproxy, storage, openFiles, quarantining, pacing, reloads, oldWorkers },
@@ -81,8 +82,12 @@ function wireRounds(parts: BalancerParts) {
   const { pacing, oldWorkers, reloads } = wireReloads(parts);
   const { rejections, progress, rendering, intake } = wireDesired(parts);
   const pendingRemovals = new PendingRemovals({ link, metrics, timers, loop });
+  const rotation = new Rotation({
+    ...{ link, timers, loop, logger, now },
+    isRoundRobin: (name) => intake.catalog.services.get(name)?.policy.balance.kind === 'roundrobin',
+  });
   const running = new Running({
-    ...{ haproxy, link, firstChecks, states, lookAtFiles, pendingRemovals, oldWorkers, metrics, logger, now },
+    ...{ haproxy, link, firstChecks, states, lookAtFiles, pendingRemovals, oldWorkers, rotation, metrics, logger, now },
   });
   const reloading = new Reloading({
     reloads,
@@ -99,7 +104,7 @@ function wireRounds(parts: BalancerParts) {
   });
   return {
     ...{ timers, loop, watch, pacing, oldWorkers, reloads, reloading },
-    ...{ rejections, progress, rendering, intake, running, reconciler },
+    ...{ rejections, progress, rendering, intake, rotation, running, reconciler },
   };
 }
 
