@@ -103,7 +103,7 @@ describe.skipIf(reason !== undefined)('with Docker Engine', () => {
     }
     const load = loadOf([...enter, join(import.meta.dirname, 'load.mjs'), '8083', '8084']);
     for (const web of ['web-1', 'web-2']) {
-      await compose(2, 'up', '--detach', '--no-deps', web);
+      await compose(2, 'up', '--wait', '--no-deps', web);
       await load.sees(`${web} version 2`);
     }
     const { failed, failures } = await load.end();
