@@ -17,7 +17,7 @@ export const commands = (map: string) =>
     'prompt',
     'show info',
     'show servers state',
-    'show stat (?:-1|[0-9]+) [0-9]+ -1',
+    `show stat (?:-1|[0-9]+|${ids.name}) [0-9]+ -1`,
     'show version',
     'show env POINTSMAN_PAUSE',
     'get var proc.pointsman_config',
