@@ -55,7 +55,7 @@ export async function run(invocation: Invocation): Promise<number> {
         const stopped = { id, name, isDrained: registered.has(id), until: parts.drains.ends(container), last };
         reportStop(stopped, outcomes[at] ?? { kind: 'stopped' }, json);
       }
-      return outcomes.every(({ kind }) => kind === 'stopped') ? done : failed;
+      return outcomes.every(({ kind }) => kind === 'stopped' || kind === 'not-running') ? done : failed;
     } finally {
       await parts.close();
     }
@@ -98,7 +98,7 @@ async function drainAll(
   return new Set(registered);
 }
 
-type Found = Pick<ServingContainer, 'id' | 'name' | 'services'>;
+type Found = Pick<ServingContainer, 'id' | 'name' | 'services'> & Pick<Container, 'phase'>;
 
 /** The containers with these names. Rejects when one does not exist: nothing is stopped then. */
 async function inspectAll(engine: EngineApi, names: readonly string[]): Promise<readonly Found[]> {
@@ -109,9 +109,10 @@ async function inspectAll(engine: EngineApi, names: readonly string[]): Promise<
     throw new Fault('not-found', `there is no container ${missing.join(', ')}`, { where: engine.location, hint });
   }
   const containers = new Map(found.flatMap(([, one]) => (one === undefined ? [] : [[one.id, one] as const])));
-  return [...containers.values()].map(({ id, name, labels }: Container) => ({
+  return [...containers.values()].map(({ id, name, labels, phase }) => ({
     id,
     name,
+    phase,
     services: servicesOf(labels),
   }));
 }
