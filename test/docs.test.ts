@@ -28,6 +28,7 @@ const pagesElsewhere: Readonly<Record<string, string>> = {
   'docs/containers.md': 'test/containers/labels.test.ts',
   'docs/from-confd.md': 'test/files/confd.test.ts',
   'docs/files.md': 'test/files/nginx.test.ts',
+  'docs/secure-etcd.md': 'test/secure-etcd.test.ts',
 };
 
 const shown = pages.filter(({ name }) => pagesElsewhere[name] === undefined);

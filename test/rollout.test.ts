@@ -96,8 +96,13 @@ describe('stop', () => {
     const end = load(balancers.map(({ http }) => http));
     expect(await run('stop', 'a')).toMatchObject({ code: 0, stderr: [], stdout: ['a: drained and stopped'] });
     expect((await end()).failures).toEqual([]);
-    expect(engine.calls).toEqual(['stop a']);
     await serves('b');
+    expect(await run('stop', 'a')).toMatchObject({
+      code: 0,
+      stderr: [],
+      stdout: ['a: was not running, so there was nothing to stop'],
+    });
+    expect(engine.calls).toEqual(['stop a']);
     expect(await overrides()).toEqual([]);
   });
 

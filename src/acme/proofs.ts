@@ -53,7 +53,7 @@ export class HttpProofs implements Proofs {
       return awaitFleet(this.#fleet, { revision, keys: new Set([key]) }, limit);
     });
     if (isReached(progress)) return;
-    const reason = `the authority was not asked, because ${describeFailure(progress, fleetMs)}`;
+    const reason = `the authority was not told to ask for the answer, because ${describeFailure(progress, fleetMs, key)}`;
     // A balancer that refuses the answer has acknowledged it: another try needs more than patience.
     if (progress.kind === 'heard' && progress.balancers.every(({ behind }) => behind === undefined)) {
       throw new Error(reason);

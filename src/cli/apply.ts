@@ -1,5 +1,6 @@
 import { describeFailure, type FleetProgress } from '../fleet/await-fleet.ts';
 import { Fault } from '../model/fault.ts';
+import { areaOfKey } from '../model/key.ts';
 import { printable } from '../model/printable.ts';
 import { describeProblem, type Problem, problemOf } from '../model/problem.ts';
 import { type ApplySettings, applyCommand } from '../settings/apply.ts';
@@ -19,6 +20,7 @@ import { openRegistry } from './open-registry.ts';
 import { formatOf, print, printJson, warn } from './outputs.ts';
 import { abortOnSignal } from './signals.ts';
 import { whileWaiting } from './spinner.ts';
+import { unorderedNote } from './unordered-note.ts';
 
 /** `pointsman apply PATH…`. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -39,7 +41,9 @@ export async function run(invocation: Invocation): Promise<number> {
       applyDeclared(registry, checked.declared, settings, { signal, say }),
     );
     if (applied.plan.problems.length > 0) return refuse(planProblems(applied.plan), settings);
-    const notes = [...checked.notes, ...applied.conflicts];
+    const policies = checked.declared.filter(({ key }) => areaOfKey(key) === 'services').map(({ value }) => value);
+    const unordered = await unorderedNote(registry, policies);
+    const notes = [...checked.notes, ...applied.conflicts, ...(unordered === undefined ? [] : [unordered])];
     const report = reportOf(applied, applied.progress, checked.declared, notes);
     return tell(report, applied.progress, settings, Math.round(performance.now() - started));
   } finally {

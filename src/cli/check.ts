@@ -91,7 +91,12 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   const orders = settings && (await certificateNotes(settings, asking, withHaproxy ? lookupHost : undefined));
   return {
     problems: unique(problems),
-    notes: [...checked.notes, ...(orders ?? []), ...(await openSecrets(settings))],
+    notes: [
+      ...checked.notes,
+      ...(orders ?? []),
+      ...(await openSecrets(settings)),
+      ...(reading.ok ? passwordNotes(reading.value.userWithoutPassword) : []),
+    ],
     settings: config,
     templates: own === undefined ? undefined : resolve(own),
     entries: declarations?.declared.length ?? 0,
@@ -117,6 +122,13 @@ async function openSecrets(settings: BalanceSettings | undefined): Promise<reado
   const reason = file === undefined ? undefined : await openToOthers(file);
   return reason === undefined ? [] : [`--sealing-keys ${file}: ${reason}`];
 }
+
+const passwordNotes = (user: string | undefined): readonly string[] =>
+  user === undefined
+    ? []
+    : [
+        `--etcd-user ${user}: its password was not checked, because it is not given here; a balancer needs POINTSMAN_ETCD_PASSWORD or --etcd-password-file`,
+      ];
 
 async function readFile(path: string): Promise<SettingsFile> {
   return (await import('../settings/yaml-file.ts')).readYamlFile(path);

@@ -62,7 +62,7 @@ export async function writeAndTell(
     await following;
     const progress = fleet && (await served(fleet, key, written.revision, timeoutMs ?? 0));
     const conflicts = progress === undefined || fleet === undefined ? [] : conflictNotes(fleet.view, new Set([key]));
-    const unordered = await unorderedNote(registry, written.after);
+    const unordered = await unorderedNote(registry, written.after === undefined ? [] : [written.after]);
     const warnings = [
       ...written.notes,
       ...conflicts,

@@ -69,6 +69,7 @@ async function replaceAll(
     new EngineHost({
       ...{ engine, service, registry, lock, timeoutMs, signal: stopping.signal, onProgress: spinner.say },
       ...{ instances: parts.instances, drains: parts.drains },
+      engineName: engines.length > 1 ? address : undefined,
       runCommand(scale) {
         // The command prints lines of its own.
         spinner.say('');

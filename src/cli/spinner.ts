@@ -23,8 +23,8 @@ const paces = {
 const movingMs = 500;
 
 export type Spinner = {
-  /** Sets the text next to the spinner. */
-  readonly say: (text: string) => void;
+  /** Sets the text next to the spinner. `once`: a text with its own limit, of which a log needs no second line. */
+  readonly say: (text: string, often?: 'once') => void;
   /** Takes the line away. */
   readonly stop: () => void;
 };
@@ -82,9 +82,11 @@ function moving(stream: NodeJS.WriteStream): Spinner {
 
 function plain(stream: NodeJS.WritableStream, pace: Pace): Spinner {
   let said = '';
+  let isOnce = false;
   let last = { text: '', at: performance.now() };
   const tell = () => {
     const now = performance.now();
+    if (isOnce && said === last.text) return;
     const after = last.text === '' ? pace.firstMs : said === last.text ? pace.sameMs : pace.changedMs;
     if (said === '' || now - last.at < after) return;
     last = { text: said, at: now };
@@ -92,8 +94,9 @@ function plain(stream: NodeJS.WritableStream, pace: Pace): Spinner {
   };
   const timer = setInterval(tell, pace.firstMs / 4).unref();
   return {
-    say(text) {
+    say(text, often) {
       said = printable(text);
+      isOnce = often === 'once';
     },
     stop: () => clearInterval(timer),
   };

@@ -6,6 +6,7 @@ import type { ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Revision } from '../model/revision.ts';
 import { nameOnPort } from '../model/route.ts';
+import { arrivingCertificates } from '../operate/arriving-certificates.ts';
 import { certificateTroubles } from '../operate/describe-certificate.ts';
 import { type OutOfService, outOfService } from '../operate/out-of-service.ts';
 import { catalogOf } from '../operate/read-services.ts';
@@ -76,6 +77,7 @@ export async function readStatus(
   const trouble = troubleOf({
     balancers,
     catalog,
+    arriving: arrivingCertificates(entries, wall),
     beside: [
       stranger,
       ...unanswered,

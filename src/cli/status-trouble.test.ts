@@ -146,3 +146,15 @@ test("a balancer's own troubles come before what is refused, of which each servi
   expect(short).toContain('entries of evil: and 1 more (--json has all)');
   expect(short).toContain('instances/web/a: no');
 });
+
+test('a certificate that HAProxy does not have yet is no problem a moment after it was issued', () => {
+  const key = 'certificates/shop.example.com';
+  const lines = (refusal: object, arriving: ReadonlySet<string>) => {
+    const refusals = [{ key, reason: 'HAProxy does not have it yet', ...refusal }];
+    const says = { ok: true, value: { ...said, refusals } } as const;
+    return troubleOf({ balancers: [balancer({ says })], catalog: { rejected: nothing }, beside: [], arriving });
+  };
+  expect(lines({}, new Set([key]))).toEqual([]);
+  expect(lines({}, new Set())).toEqual([`lb: ${key}: HAProxy does not have it yet`]);
+  expect(lines({ reason: 'its private key cannot be opened', final: true }, new Set([key]))).toHaveLength(1);
+});

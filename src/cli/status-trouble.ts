@@ -11,13 +11,15 @@ type Troubled = {
   readonly catalog: Pick<Catalog, 'rejected'>;
   /** Problems that are not in the balancers' own answers, a line each. */
   readonly beside: readonly string[];
+  /** Keys that were written a moment ago: that a balancer does not serve one yet is no problem, unless waiting does not help. */
+  readonly arriving?: ReadonlySet<string>;
 };
 
 /**
  * The problems, a line each and no line twice. First come those that keep all requests of a service from being served, then those of
  * a balancer itself, then those of services, and last the refused entries: any user with write permission can make many of them.
  */
-export function troubleOf({ balancers, catalog, beside }: Troubled): readonly string[] {
+export function troubleOf({ balancers, catalog, beside, arriving }: Troubled): readonly string[] {
   const rejected = [...catalog.rejected.values()];
   const isClaim = ({ key }: { readonly key: string }) => key.startsWith('claims/');
   return [
@@ -32,7 +34,7 @@ export function troubleOf({ balancers, catalog, beside }: Troubled): readonly st
       ...beside,
       ...balancers.flatMap((balancer) => [...ofBalancer(balancer)]),
       ...balancers.flatMap((balancer) => [...ofWhatIsServed(balancer)]),
-      ...balancers.flatMap((balancer) => [...refusedBy(balancer, catalog)]),
+      ...balancers.flatMap((balancer) => [...refusedBy(balancer, catalog, arriving)]),
       ...rejected.filter((one) => !isClaim(one)).map(({ key, reason }) => `${key}: ${reason}`),
     ]),
   ];
@@ -98,8 +100,13 @@ function refusedTemplates({ quarantined }: BalancerHealth) {
   });
 }
 
-function* refusedBy({ id, health: state, says }: BalancerState, catalog: Troubled['catalog']): Generator<string> {
+function* refusedBy(
+  { id, health: state, says }: BalancerState,
+  catalog: Troubled['catalog'],
+  arriving: Troubled['arriving'],
+): Generator<string> {
   for (const refusal of says?.ok ? says.value.refusals : []) {
+    if (refusal.final !== true && arriving?.has(refusal.key)) continue;
     // A malformed entry is malformed for all balancers, so it is printed once. Held entries are one line together.
     if (catalog.rejected.has(refusal.key) || refusal.reason === heldReason || tellsItself(state, refusal)) continue;
     yield `${id}: ${refusal.key}: ${refusal.reason}`;

@@ -20,7 +20,7 @@ export function reportStop(container: AskedContainer, outcome: StopOutcome, json
   const { id, name, isDrained, until, last } = container;
   const drainedUntil = until === undefined ? undefined : formatInstant(until);
   const { kind } = outcome;
-  const because = kind === 'stopped' ? undefined : outcome.because;
+  const because = 'because' in outcome ? outcome.because : undefined;
   if (json) printJson({ container: name, id, outcome: kind, drained: isDrained, because, drainedUntil, last });
   else print(`${name}: ${describeStop(outcome, isDrained, drainedUntil)}\n`);
 }
@@ -29,6 +29,8 @@ function describeStop(outcome: StopOutcome, isDrained: boolean, drainedUntil: st
   switch (outcome.kind) {
     case 'stopped':
       return isDrained ? 'drained and stopped' : 'stopped; no agent had registered it';
+    case 'not-running':
+      return 'was not running, so there was nothing to stop';
     case 'runs':
       return `it runs on, not drained: ${outcome.because}`;
     case 'unclear':

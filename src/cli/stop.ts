@@ -4,6 +4,7 @@ import { Fault } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
 import { readServices } from '../operate/read-services.ts';
 import type { Registry } from '../registry/registry.ts';
+import { describeStopping } from '../rollout/describe-stopping.ts';
 import { lastInstancesOf } from '../rollout/last-instances.ts';
 import type { StepResult } from '../rollout/rollout-host.ts';
 import { type ServingContainer, servicesOf } from '../rollout/service-containers.ts';
@@ -47,7 +48,7 @@ export async function run(invocation: Invocation): Promise<number> {
     const parts = await openContainerParts(registry, words, limits);
     try {
       const registered = await drainAll(containers, parts, signal);
-      spinner.say(`stopping ${containers.map(({ name }) => name).join(', ')}`);
+      spinner.say(describeStopping(containers), 'once');
       const outcomes = await stopDrained(patient(first.engine, spinner.say), containers, parts.drains);
       spinner.stop();
       for (const [at, container] of containers.entries()) {
@@ -55,7 +56,7 @@ export async function run(invocation: Invocation): Promise<number> {
         const stopped = { id, name, isDrained: registered.has(id), until: parts.drains.ends(container), last };
         reportStop(stopped, outcomes[at] ?? { kind: 'stopped' }, json);
       }
-      return outcomes.every(({ kind }) => kind === 'stopped') ? done : failed;
+      return outcomes.every(({ kind }) => kind === 'stopped' || kind === 'not-running') ? done : failed;
     } finally {
       await parts.close();
     }
@@ -98,7 +99,7 @@ async function drainAll(
   return new Set(registered);
 }
 
-type Found = Pick<ServingContainer, 'id' | 'name' | 'services'>;
+type Found = Pick<ServingContainer, 'id' | 'name' | 'services'> & Pick<Container, 'phase' | 'stopTimeoutMs'>;
 
 /** The containers with these names. Rejects when one does not exist: nothing is stopped then. */
 async function inspectAll(engine: EngineApi, names: readonly string[]): Promise<readonly Found[]> {
@@ -109,9 +110,11 @@ async function inspectAll(engine: EngineApi, names: readonly string[]): Promise<
     throw new Fault('not-found', `there is no container ${missing.join(', ')}`, { where: engine.location, hint });
   }
   const containers = new Map(found.flatMap(([, one]) => (one === undefined ? [] : [[one.id, one] as const])));
-  return [...containers.values()].map(({ id, name, labels }: Container) => ({
+  return [...containers.values()].map(({ id, name, labels, phase, stopTimeoutMs }) => ({
     id,
     name,
+    phase,
+    stopTimeoutMs,
     services: servicesOf(labels),
   }));
 }

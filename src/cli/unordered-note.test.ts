@@ -12,11 +12,12 @@ const holding = (...keys: readonly string[]) => ({
   }),
 });
 const auto = '{"https":{"certificate":"auto"}}';
+const other = '{"https":"redirect"}';
 
 test('who asks for certificates while no balancer orders any is told', async () => {
-  expect(await unorderedNote(holding(), auto)).toMatch(/^no balancer orders certificates now/);
-  expect(await unorderedNote(holding(leaderKey), auto)).toBeUndefined();
-  expect(await unorderedNote(holding(), '{"https":"redirect"}')).toBeUndefined();
-  expect(await unorderedNote(holding(), undefined)).toBeUndefined();
-  expect(await unorderedNote({ read: () => Promise.reject(new Error('denied')) }, auto)).toBeUndefined();
+  expect(await unorderedNote(holding(), [other, auto])).toMatch(/^no balancer orders certificates now/);
+  expect(await unorderedNote(holding(leaderKey), [auto])).toBeUndefined();
+  expect(await unorderedNote(holding(), [other])).toBeUndefined();
+  expect(await unorderedNote(holding(), [])).toBeUndefined();
+  expect(await unorderedNote({ read: () => Promise.reject(new Error('denied')) }, [auto])).toBeUndefined();
 });

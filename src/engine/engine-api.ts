@@ -25,13 +25,16 @@ export interface EngineApi {
   /** Sends a signal, by its name: `TERM`. False when there is no such container, or it does not run. */
   kill(container: string, signalName: string, signal?: AbortSignal): Promise<boolean>;
   /**
-   * Stops a container, with its own stop signal and time-out unless `graceMs` is given. Resolves when it does not run any more, false
-   * when there is none. It has no deadline: a container may have any stop time-out.
+   * Stops a container, with its own stop signal and time-out unless `graceMs` is given. Resolves when it does not run any more. It has no
+   * deadline: a container may have any stop time-out.
    */
-  stop(container: string, options?: { readonly graceMs?: number }, signal?: AbortSignal): Promise<boolean>;
+  stop(container: string, options?: { readonly graceMs?: number }, signal?: AbortSignal): Promise<StopAnswer>;
   /** Removes a container that does not run, and keeps its volumes. False when there is none. */
   remove(container: string, signal?: AbortSignal): Promise<boolean>;
 }
+
+/** `did-not-run`: it had ended before. `absent`: there is no such container. */
+export type StopAnswer = 'stopped' | 'did-not-run' | 'absent';
 
 /** The engine, or a proxy in front of it, answered that it does not do what it was asked for. */
 export class EngineRefusal extends Fault {

@@ -25,7 +25,7 @@ describe('an engine', () => {
     expect(await engine.inspect('f00d')).toMatchObject({ name: 'web-1', phase: 'running' });
     expect(await engine.inspect('beef')).toBeUndefined();
     expect(await engine.kill('beef', 'TERM')).toBe(false);
-    expect(await engine.stop('f00d')).toBe(true);
+    expect(await engine.stop('f00d')).toBe('stopped');
   });
 
   test('that does not run is named with what to look at', async () => {

@@ -2,7 +2,7 @@ import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { type EngineAddress, formatEngineAddress } from '../model/engine-address.ts';
 import { describe, errorCode, Fault } from '../model/fault.ts';
 import type { EngineEvent } from './container.ts';
-import { type EngineApi, EngineRefusal, type EngineTime, type EventHandlers } from './engine-api.ts';
+import { type EngineApi, EngineRefusal, type EngineTime, type EventHandlers, type StopAnswer } from './engine-api.ts';
 import { engineTimeOf } from './engine-time.ts';
 import { EventLines } from './event-lines.ts';
 import { readContainer, readEvent, readList } from './read-answer.ts';
@@ -87,14 +87,17 @@ export class HttpEngine implements EngineApi {
     return true;
   }
 
-  async stop(container: string, { graceMs }: { readonly graceMs?: number } = {}, signal?: AbortSignal) {
+  async stop(
+    container: string,
+    { graceMs }: { readonly graceMs?: number } = {},
+    signal?: AbortSignal,
+  ): Promise<StopAnswer> {
     const time = graceMs === undefined ? '' : `?t=${Math.ceil(graceMs / 1000)}`;
     const answer = await this.#ask('POST', pathOf(container, `stop${time}`), signal);
-    if (answer.status === 404) return false;
-    // 304: it did not run.
-    if (answer.status !== 304 && answer.status >= 300)
-      throw this.#refusal(`POST /containers/${container}/stop`, answer);
-    return true;
+    if (answer.status === 404) return 'absent';
+    if (answer.status === 304) return 'did-not-run';
+    if (answer.status >= 300) throw this.#refusal(`POST /containers/${container}/stop`, answer);
+    return 'stopped';
   }
 
   async remove(container: string, signal?: AbortSignal): Promise<boolean> {

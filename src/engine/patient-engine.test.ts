@@ -14,13 +14,13 @@ function failing(...errors: readonly Error[]) {
   const never = () => Promise.reject(new Error('not asked for'));
   const engine: RepeatableEngine = {
     location: 'unix:///e',
-    ...{ list: never, inspect: never, remove: () => answer(), stop: () => answer() },
+    ...{ list: never, inspect: never, remove: () => answer(true), stop: () => answer('stopped' as const) },
   };
-  const answer = async () => {
+  const answer = async <T>(value: T): Promise<T> => {
     calls += 1;
     const error = left.shift();
     if (error !== undefined) throw error;
-    return true;
+    return value;
   };
   const waits: string[] = [];
   let at = 0;
@@ -38,13 +38,13 @@ function failing(...errors: readonly Error[]) {
 describe('a patient engine', () => {
   test('repeats a call until the engine answers', async () => {
     const { patient, waits } = failing(silence, silence);
-    expect(await patient.stop('a')).toBe(true);
+    expect(await patient.stop('a')).toBe('stopped');
     expect(waits).toEqual(['connect ENOENT', 'connect ENOENT']);
   });
 
   test('waits for an engine behind a proxy that says that it does not answer', async () => {
     const { patient } = failing(refusal(503));
-    expect(await patient.stop('a')).toBe(true);
+    expect(await patient.stop('a')).toBe('stopped');
   });
 
   test('waits for the end of a removal that the engine has begun by itself', async () => {
@@ -64,7 +64,7 @@ describe('a patient engine', () => {
     const before = calls();
     await expect(patient.stop('a')).rejects.toThrow('ENOENT');
     expect(calls()).toBe(before + 1);
-    expect(await patient.stop('a')).toBe(true);
+    expect(await patient.stop('a')).toBe('stopped');
   });
 
   test('gives up when its caller does', async () => {

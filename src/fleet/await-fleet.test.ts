@@ -66,6 +66,9 @@ describe('what was written is awaited', () => {
     expect(describeFailure(of({ a: refusing(final) }), 3000)).toBe(
       'it is written, and not served by every balancer: a refuses services/web: no',
     );
+    expect(describeFailure(of({ a: refusing(final) }), 3000, 'services/web')).toMatch(
+      /^services\/web is written, and not/,
+    );
     // A delayed reload, or a balancer of a version that does not tell.
     expect(isSettled(of({ a: refusing({}), b: refusing(final) }))).toBe(false);
     expect(isSettled(of({ a: refusing(final, { key: 'instances/web/*' }) }))).toBe(false);

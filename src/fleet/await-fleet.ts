@@ -128,10 +128,13 @@ export function awaitFleet(
   });
 }
 
-/** Why a wait for the fleet has failed: `it is written, and not served by every balancer after 30s: lb-1 is at revision 5`. */
-export function describeFailure(progress: FleetProgress, timeoutMs: number): string {
+/**
+ * Why a wait for the fleet has failed: `it is written, and not served by every balancer after 30s: lb-1 is at revision 5`. `what`: the name of
+ * what was written, where the text around does not have it.
+ */
+export function describeFailure(progress: FleetProgress, timeoutMs: number, what = 'it'): string {
   const after = isSettled(progress) ? '' : ` after ${formatDuration(timeoutMs)}`;
-  return `it is written, and not served by every balancer${after}: ${describeProgress(progress)}`;
+  return `${what} is written, and not served by every balancer${after}: ${describeProgress(progress)}`;
 }
 
 /** `lb-1 is at revision 5; lb-2 refuses services/web: …`, at most five of them. */

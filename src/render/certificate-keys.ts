@@ -4,6 +4,7 @@ import type { ServiceName } from '../model/name.ts';
 import { waitsForCertificate } from '../model/policy/https.ts';
 import { hostsOf, isExact, patternsOver } from '../model/route.ts';
 import { acmeTarget, certifiedKey, certifiedName, isCertifiedKey, type RouteTarget } from '../model/route-target.ts';
+import type { BaseSettings } from './base-view.ts';
 
 /** What the keys of the route map about certificates follow from. */
 export type CertificateKeys = {
@@ -62,9 +63,15 @@ export function changeCertificateKeys(
   return changed ? { names, waiting: hosts.asImmutable(), above: patterns.asImmutable() } : known;
 }
 
-/** The names that a route map has keys for: a new pointsman takes them for served until it has asked HAProxy. */
-export const certifiedIn = (routes: { keys(): Iterable<string> }): PersistentSet<string> =>
-  PersistentSet([...routes.keys()].filter(isCertifiedKey).map(certifiedName));
+/**
+ * The names that a route map has keys for: a new pointsman takes them for served until it has asked HAProxy. None where HAProxy serves no
+ * HTTPS any more: nothing would say that the certificates are gone.
+ */
+export const certifiedIn = (
+  routes: { keys(): Iterable<string> },
+  { https }: Pick<BaseSettings, 'https'>,
+): PersistentSet<string> =>
+  PersistentSet(https === undefined ? [] : [...routes.keys()].filter(isCertifiedKey).map(certifiedName));
 
 function waitingHosts(service: Pick<Service, 'name' | 'policy'> | undefined): readonly string[] {
   if (service === undefined || !waitsForCertificate(service.policy.https)) return [];

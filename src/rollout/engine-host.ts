@@ -11,9 +11,10 @@ import type { Registry } from '../registry/registry.ts';
 import { timeLimit } from '../waiting/time-limit.ts';
 import type { ContainerDrains } from './container-drains.ts';
 import type { ContainerInstances, Registered } from './container-instances.ts';
+import { describeStopping } from './describe-stopping.ts';
 import type { RemovalResult, RolloutHost, StepResult } from './rollout-host.ts';
 import type { RolloutLock } from './rollout-lock.ts';
-import { containersOf, namesOf, type ServingContainer, servicesOf } from './service-containers.ts';
+import { containersOf, type ServingContainer, servicesOf } from './service-containers.ts';
 
 export type EngineHostParts = {
   readonly engine: RepeatableEngine;
@@ -27,7 +28,9 @@ export type EngineHostParts = {
   readonly runCommand: (scale: number) => Promise<number>;
   /** Aborts when the rollout is to go back. */
   readonly signal: AbortSignal;
-  readonly onProgress: (text: string) => void;
+  readonly onProgress: (text: string, often?: 'once') => void;
+  /** For messages; undefined: the rollout has one engine. */
+  readonly engineName: string | undefined;
 };
 
 /** How often to ask the engine for new containers that ended. */
@@ -81,8 +84,12 @@ export class EngineHost implements RolloutHost {
   }
 
   async remove(containers: readonly ServingContainer[]): Promise<RemovalResult> {
-    const { engine, onProgress } = this.#parts;
-    onProgress(`stopping ${namesOf(containers).join(', ')}`);
+    const { engine, engineName, onProgress } = this.#parts;
+    const stopping = containers.map(async ({ id, name }) => {
+      const now = await engine.inspect(id).catch(() => undefined);
+      return { name, stopTimeoutMs: now?.stopTimeoutMs };
+    });
+    onProgress(describeStopping(await Promise.all(stopping), engineName), 'once');
     const results = await Promise.allSettled(
       containers.map(async ({ id }) => {
         await engine.stop(id);

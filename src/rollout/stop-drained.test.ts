@@ -15,7 +15,7 @@ async function run(error: Error, now: Partial<Container> | Error | undefined, en
   const engine = {
     async stop(id: string) {
       if (id === 'a') throw error;
-      return true;
+      return 'stopped' as const;
     },
     async inspect() {
       if (now instanceof Error) throw now;
@@ -29,7 +29,7 @@ async function run(error: Error, now: Partial<Container> | Error | undefined, en
       if (ending !== undefined) throw ending;
     },
   };
-  const containers = ['a', 'b'].map((name) => ({ id: name, name, services: [] }));
+  const containers = ['a', 'b'].map((name) => ({ id: name, name, services: [], phase: 'running' as const }));
   const [a, b] = await stopDrained(engine, containers, drains);
   expect(b).toEqual({ kind: 'stopped' });
   return { a, ended };
@@ -59,5 +59,18 @@ describe('the stop of drained containers', () => {
       ended: ['forget b'],
     });
     expect(await run(silence, silence)).toMatchObject({ a: { kind: 'unclear' }, ended: ['forget b'] });
+  });
+
+  test('stops nothing of a container that had ended before', async () => {
+    const engine = { stop: async () => 'did-not-run' as const, inspect: async () => undefined };
+    const forgotten: string[] = [];
+    const drains = {
+      forget: async (of: readonly { readonly name: string }[]) => void forgotten.push(...of.map(({ name }) => name)),
+      undrain: async () => undefined,
+    };
+    // The engine may have stopped the second one without an answer: the call was repeated then.
+    const containers = (['over', 'running'] as const).map((phase) => ({ id: phase, name: phase, services: [], phase }));
+    expect(await stopDrained(engine, containers, drains)).toEqual([{ kind: 'not-running' }, { kind: 'stopped' }]);
+    expect(forgotten).toEqual(['over', 'running']);
   });
 });

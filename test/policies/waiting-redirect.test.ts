@@ -1,8 +1,12 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ask } from '../support/ask.ts';
-import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import type { TestBalancer } from '../support/balancer.ts';
 import { startEcho } from '../support/echo.ts';
 import { serveAll } from '../support/policies.ts';
+import { freePorts } from '../support/ports.ts';
 import { startOwnBalancer } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 import { closeAtEnd } from './front.ts';
@@ -94,21 +98,43 @@ test('a policy that comes to wait finds the certificates that are there', async 
   expect(status).toBe(308);
 });
 
-test('a redirect goes on over a restart, before it is known which certificates HAProxy serves', async () => {
+/** A balancer with HTTPS that has ended, and whose redirect has begun; `again` starts another one with its folder. */
+async function afterCertified() {
+  const dir = await mkdtemp(join(tmpdir(), 'pm-'));
+  const list = join(dir, 'list');
+  await writeFile(list, '');
+  const [tls = 0] = await freePorts(1);
+  const https = { bind: `127.0.0.1:${tls}`, list, http3: false };
   const entries = { 'services/web': JSON.stringify({ hosts: ['shop.example.com'], https: waiting }) };
-  const first = await startBalancer();
+  const first = await startOwnBalancer({ dir, baseSettings: { https } });
+  const redirects = async () => (await ask(first.port, 'shop.example.com')).status === 308;
   first.snapshot(entries);
   await first.balancer.start();
   first.balancer.certify(new Set(['shop.example.com']));
-  const redirects = async () => (await ask(first.port, 'shop.example.com')).status === 308;
   await until('there is a redirect', redirects);
   await first.stop({ keep: true });
-  const second = await startOwnBalancer({ dir: first.dir, port: first.port });
-  second.snapshot(entries);
-  await second.balancer.start();
+  const again = async (baseSettings: { https?: typeof https }) => {
+    const second = await startOwnBalancer({ dir, port: first.port, baseSettings });
+    second.snapshot(entries);
+    await second.balancer.start();
+    return second;
+  };
+  return { https, redirects, again };
+}
+
+test('a redirect goes on over a restart, before it is known which certificates HAProxy serves', async () => {
+  const { https, redirects, again } = await afterCertified();
+  const second = await again({ https });
   expect(await redirects()).toBe(true);
   await second.applied();
   expect(await redirects()).toBe(true);
   second.balancer.certify(new Set());
   await until('there is no redirect', async () => !(await redirects()));
+});
+
+test('a redirect that waits for a certificate ends when the balancer is started again without HTTPS', async () => {
+  const { redirects, again } = await afterCertified();
+  const second = await again({});
+  await second.applied();
+  expect(await redirects()).toBe(false);
 });

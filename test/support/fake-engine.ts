@@ -70,6 +70,7 @@ export async function startFakeEngine(registry: Registry, dir: string, host = 'h
     const container = find(decodeURIComponent(id));
     if (container === undefined) return { status: 404, body: { message: `No such container: ${id}` } };
     if (method === 'GET') return { status: 200, body: inspected(container) };
+    if (what === 'stop' && container.state === 'exited') return { status: 304 };
     if (what === 'stop') await stop(container);
     if (method === 'DELETE') {
       calls.push(`remove ${container.name}`);

@@ -91,7 +91,7 @@ export function preview(
   baseSettings: BaseSettings,
 ): Promise<Preview> {
   const before = served ?? nothingRendered;
-  const catalog = { ...overridden, certified: certifiedIn(before.routes) };
+  const catalog = { ...overridden, certified: certifiedIn(before.routes, baseSettings) };
   const { requested } = effectiveCatalog(catalog, { ...stages, quarantine });
   return previewRequested(requested, {
     quarantine: review(quarantine, requested).quarantine,

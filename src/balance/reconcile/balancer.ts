@@ -145,7 +145,7 @@ export class Balancer {
    * configuration nor the last good one.
    */
   async start(): Promise<void> {
-    const { haproxy, files, logger, quarantining, guarding, locating, openFiles } = this.#parts;
+    const { haproxy, files, logger, quarantining, guarding, locating, openFiles, baseSettings } = this.#parts;
     const { intake, rendering, running, reloads, reconciler, starting, bisection, periodicChecks, watch, loop } =
       this.#own;
     intake.dirty.take();
@@ -156,7 +156,7 @@ export class Balancer {
     await locating.lookups.resolved(firstNamesMs);
     await quarantining.load(this.#preloaded);
     const before = lastGood ?? nothingRendered;
-    if (intake.catalog.certified.isEmpty()) intake.certify(new Set(certifiedIn(before.routes)));
+    if (intake.catalog.certified.isEmpty()) intake.certify(new Set(certifiedIn(before.routes, baseSettings)));
     rendering.begin(before);
     rendering.render(new Map(), rendering.requested(intake.catalog), before);
     const found = await haproxy.findRunning(lastGood !== undefined);
