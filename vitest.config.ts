@@ -61,6 +61,8 @@ const leftOfScenarios = [
   'containers/docker',
   'fleet-limits',
   'page-large',
+  // `registry/etcd-roles` has the permissions, and `registry/etcd` TLS.
+  'secure-etcd',
   'containers/reboot',
   'containers/rootless',
   'containers/swarm-labels',
