@@ -10,8 +10,8 @@ const web = parseServiceName('web');
 if (!web.ok) throw new Error('web is a name');
 const shop = parseServiceName('shop');
 if (!shop.ok) throw new Error('shop is a name');
-const asks = (host: string, created: number) => ({
-  ...{ service: web.value, container: `web-${created}`, created },
+const asks = (host: string, created: number, announced = true) => ({
+  ...{ service: web.value, container: `web-${created}`, created, announced },
   policy: JSON.stringify({ hosts: [host] }),
 }); // biome-ignore format: one idea
 
@@ -54,7 +54,7 @@ describe.each(['folder', 'etcd'] as const)('the policies of labels, with the reg
     await isPolicy('three.example');
     const { stdout } = await runPointsman(['status', '--json', '--registry', location]);
     expect(JSON.parse(stdout.join('')).trouble).toContain(
-      'services/web: the labels of web-3 on b count, because it is the newest container; web-1 on a asks for another policy',
+      'services/web: the labels of web-3 on b count, because it is the newest container that was announced; web-1 on a asks for another policy',
     );
   });
 
