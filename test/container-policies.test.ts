@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ContainerPolicies } from '../src/container-policies/container-policies.ts';
@@ -103,4 +105,23 @@ describe.each(['folder', 'etcd'] as const)('the policies of labels, with the reg
     expect(policies.state).toEqual({ away: undefined, unwritten: undefined, conflicts: [reason] });
     expect(policy()).toContain('by-hand.example');
   });
+});
+
+test('a policy of labels is taken over by another set, and given back', async () => {
+  const { agent, isPolicy, location, dir, logged } = await start('folder');
+  const a = agent('a');
+  a.update([asks('one.example', 1)]);
+  await isPolicy('one.example');
+  const file = join(dir, 'incident.yaml');
+  await writeFile(file, 'services: {web: {hosts: [incident.example]}}');
+  const apply = (set: string) => runPointsman(['apply', '--set', set, '--take', file, '--registry', location]);
+  await apply('incident');
+  await isPolicy('incident.example');
+  // A policy for another service makes the agent compare at once.
+  a.update([asks('one.example', 1), { ...asks('shop.example', 1), service: shop.value }]);
+  await until('the agent leaves it alone', () => logged.some((line) => line.includes('the set incident owns')));
+  await isPolicy('incident.example');
+  await apply('containers');
+  a.update([asks('one.example', 1), { ...asks('other.example', 1), service: shop.value }]);
+  await isPolicy('one.example');
 });
