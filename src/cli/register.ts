@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
@@ -75,19 +76,22 @@ async function loadContainers(
   registry: Registry,
   { containers, ttlMs }: RegisterSettings,
 ): Promise<OpenContainers> {
-  const [{ HttpEngine }, { usualEngine }, { ContainerAgent }, { openLabelledPolicies }] = await Promise.all([
-    import('../engine/http-engine.ts'),
-    import('./engine-of.ts'),
-    import('../register/containers/container-agent.ts'),
-    import('../container-policies/labelled-policies.ts'),
-  ]);
+  const [{ HttpEngine }, { usualEngine }, { ContainerAgent }, { ownContainerId }, { openLabelledPolicies }] =
+    await Promise.all([
+      import('../engine/http-engine.ts'),
+      import('./engine-of.ts'),
+      import('../register/containers/container-agent.ts'),
+      import('../register/containers/own-container.ts'),
+      import('../container-policies/labelled-policies.ts'),
+    ]);
   const engine = new HttpEngine(containers?.engine ?? usualEngine(env, '--containers'));
+  const ownId = ownContainerId(await readFile('/proc/self/mountinfo', 'utf8').catch(() => ''));
   return ({ traits, publishedAt }, parts) => {
     const { logger, random } = parts;
     const about = { registry, logger, host: machine.hostname, ttlMs, random, now: () => performance.now() };
     const policies = openLabelledPolicies(about);
     const context = { traits, machine, publishedAt };
-    return new ContainerAgent({ ...parts, engine, context, policies });
+    return new ContainerAgent({ ...parts, engine, context, ownId, policies });
   };
 }
 

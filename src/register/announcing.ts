@@ -34,7 +34,7 @@ export type AnnouncingParts = Pick<RegistrationParts, 'onRefused' | 'whenOwned' 
 /** Makes the agent of the containers of an engine. */
 export type OpenContainers = (
   source: ContainerSource,
-  parts: Omit<ContainerAgentParts, 'engine' | 'context' | 'policies'>,
+  parts: Omit<ContainerAgentParts, 'engine' | 'context' | 'policies' | 'ownId'>,
 ) => ContainerAgent;
 
 /** All instances that this process announces under one lease: those of its settings, of a folder, and of an engine's containers. */

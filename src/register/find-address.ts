@@ -31,10 +31,10 @@ export function findAddress(source: AddressSource, net: Net | undefined, around:
       const { published = false } = source;
       const host = findHost(net, published ? withoutBridges(net, around.interfaces) : around.interfaces);
       if (host instanceof Fault && published) {
-        return new Fault('settings', host.message, {
-          where: '--net',
-          hint: 'set --containers-host to the address of this machine that balancers reach',
-        });
+        const hint = 'give --containers-host, the address of this machine that balancers reach';
+        const choose = host.hint?.startsWith('choose with') === true ? `, or ${host.hint}` : '';
+        const where = net === undefined ? '--containers-host' : '--net';
+        return new Fault('settings', host.message, { where, hint: `${hint}${choose}` });
       }
       return host instanceof Fault ? host : { host: host.host, family: host.family, port: source.port };
     }

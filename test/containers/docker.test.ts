@@ -83,6 +83,37 @@ describe.skipIf(reason !== undefined)('with Docker Engine', () => {
     }, patience); // biome-ignore format: one wait
   });
 
+  test('an agent in a container announces ports of the machine only with --containers-host', async () => {
+    printLogsOnFailure('agent', 'agent-told');
+    const labels = ['--label=pointsman.service=web', '--label=pointsman.port=8080'];
+    await engine.docker([
+      'run',
+      '--detach',
+      '--name=published',
+      '--publish=8080',
+      ...labels,
+      'pointsman-base-node',
+      'sleep',
+      '600',
+    ]);
+    const run = [
+      'run',
+      '--detach',
+      '--user=0',
+      '--volume=/var/run/docker.sock:/var/run/docker.sock',
+      '--tmpfs=/srv/registry',
+    ];
+    const agent = ['pointsman-register', 'register', '--containers', '--registry=dir:/srv/registry'];
+    await engine.docker([...run, '--name=agent', ...agent]);
+    await engine.docker([...run, '--name=agent-told', '--hostname=host-1', ...agent, '--containers-host=10.0.0.7']);
+    const says = (name: string, text: string) =>
+      until(`${name} says ${text}`, async () => (await engine.logs(name)).includes(text), patience);
+    await says('agent', 'it runs in the container agent, and does not see the addresses of the machine');
+    await says('agent', 'and hostname: for its container');
+    await says('agent-told', 'announced web/host-1-published at 10.0.0.7:');
+    await engine.docker(['rm', '--force', 'published', 'agent', 'agent-told']);
+  });
+
   test('an update of the whole of compose-labels.yaml loses no request', { timeout: 300_000 }, async () => {
     const containers = ['agent', 'balancer-1', 'balancer-2', 'web-1', 'web-2'].map(
       (one) => `pointsman-labels-${one}-1`,
@@ -103,7 +134,7 @@ describe.skipIf(reason !== undefined)('with Docker Engine', () => {
     }
     const load = loadOf([...enter, join(import.meta.dirname, 'load.mjs'), '8083', '8084']);
     for (const web of ['web-1', 'web-2']) {
-      await compose(2, 'up', '--detach', '--no-deps', web);
+      await compose(2, 'up', '--wait', '--no-deps', web);
       await load.sees(`${web} version 2`);
     }
     const { failed, failures } = await load.end();

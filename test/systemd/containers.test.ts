@@ -101,4 +101,15 @@ describe.skipIf(reason !== undefined)('pointsman-containers.service', () => {
     // An agent that was stopped first keeps the instances for the next one, and the key is there until its lease ends.
     expect(await keys()).toBe('');
   });
+
+  test('starts as soon as the machine has the group of Docker', async () => {
+    printJournalOnFailure();
+    const group = (await machine.run('getent', 'group', 'docker')).split(':')[2] ?? '';
+    await machine.run('groupdel', 'docker');
+    await systemctl('start', '--no-block', 'pointsman-containers');
+    await repeated('[ "$(systemctl show --value -p ExecMainStatus pointsman-containers)" = 216 ]');
+    await machine.run('groupadd', '--system', '--gid', group, 'docker');
+    await systemctl('start', 'docker');
+    await ready();
+  });
 });

@@ -2,6 +2,7 @@ import type { Container, PublishedPort } from '../../engine/container.ts';
 import { type Address, formatAddress, parseAddress, parsePort } from '../../model/address.ts';
 import type { AddressSource } from '../../model/address-source.ts';
 import { Fault } from '../../model/fault.ts';
+import { isNamedById, type OwnContainer } from './own-container.ts';
 
 export type AddressLabels = {
   /** `pointsman.port`, as it is written. */
@@ -12,19 +13,27 @@ export type AddressLabels = {
   readonly prefix: string;
 };
 
+/** The host of the containers, for ports that balancers reach there. */
+export type ThisHost = {
+  /** `--containers-host`; undefined: as `--net` finds it. */
+  readonly publishedAt: string | undefined;
+  readonly hostname: string;
+  readonly ownContainer: OwnContainer | undefined;
+};
+
 /**
  * Where balancers reach a port of a container: at its own address in the network that is named, else at the port that is published on
- * this host. `publishedAt`: the address of this host for published ports; undefined: as `--net` finds it.
+ * this host.
  */
 export function containerAddress(
   container: Container,
   { port: given, network, prefix }: AddressLabels,
-  publishedAt: string | undefined,
+  host: ThisHost,
 ): AddressSource | Fault {
   const place = `container ${container.name}: label ${prefix}`;
   const port = portOf(container, given, prefix);
   if (port instanceof Fault) return port;
-  if (container.networkMode === 'host') return onThisHost(port, publishedAt);
+  if (container.networkMode === 'host') return onThisHost(container, port, host);
   if (network !== undefined) return inNetwork(container, network, port, `${place}.network`);
   const binding = bestOf(container.published.filter((one) => one.port === port));
   if (binding === undefined) {
@@ -32,7 +41,7 @@ export function containerAddress(
     return new Fault('settings', `its port ${port} is not published on this host`, { where: `${place}.port`, hint });
   }
   return isAllAddresses(binding.hostIp)
-    ? onThisHost(binding.hostPort, publishedAt)
+    ? onThisHost(container, binding.hostPort, host)
     : atAddress(binding.hostIp, binding.hostPort, `${place}.port`);
 }
 
@@ -71,10 +80,18 @@ function inNetwork(
     : atAddress(host, port, where);
 }
 
-function onThisHost(port: number, publishedAt: string | undefined): AddressSource | Fault {
-  return publishedAt === undefined
-    ? { kind: 'found', port, published: true }
-    : atAddress(publishedAt, port, '--containers-host');
+/** A port of this host, where `container` is reached. */
+export function onThisHost(
+  { name }: Container,
+  port: number,
+  { publishedAt, hostname, ownContainer: own }: ThisHost,
+): AddressSource | Fault {
+  if (publishedAt !== undefined) return atAddress(publishedAt, port, '--containers-host');
+  if (own === undefined) return { kind: 'found', port, published: true };
+  const what = `the agent cannot announce port ${port} of this machine: it runs in the container ${own.name}, and does not see the addresses of the machine`;
+  const named = isNamedById(own, hostname) ? ', and hostname: for its container, because ids begin with it' : '';
+  const hint = `give the agent --containers-host, the address of this machine that balancers reach${named}`;
+  return new Fault('settings', what, { where: `container ${name}`, hint });
 }
 
 function atAddress(host: string, port: number, where: string): AddressSource | Fault {

@@ -10,9 +10,10 @@ import type { Declared } from '../registration.ts';
 import { RegistrationSet, type RegistrationSetParts } from '../registration-set.ts';
 import { type LabelContext, type LabelledInstance, readLabels } from './container-labels.ts';
 import type { SeenContainer } from './container-run.ts';
-import { ContainerWatch } from './container-watch.ts';
+import { ContainerWatch, type ContainerWatchParts } from './container-watch.ts';
 import type { ContainersFacts } from './containers-facts.ts';
 import type { EngineRecord } from './engine-record.ts';
+import { isNamedById } from './own-container.ts';
 import { type Asked, type LabelledPolicies, mistakenServices, policiesFirst, withAnnounced } from './policies-first.ts'; // biome-ignore format: one line
 import { Terminations, type TerminationsParts } from './terminations.ts';
 import { type DeclaringContainer, type Doubled, type Want, wantedInstances } from './wanted-instances.ts';
@@ -21,7 +22,8 @@ export type ContainerAgentParts = Pick<RegistrationSetParts, 'openRegistration' 
   readonly engine: EngineApi;
   readonly registry: Pick<Registry, 'read'>;
   readonly drainTimeoutMs: TerminationsParts['drainTimeoutMs'];
-  readonly context: LabelContext;
+  readonly context: Omit<LabelContext, 'ownContainer'>;
+  readonly ownId: ContainerWatchParts['ownId'];
   /** Asked from time to time: a machine's addresses change. */
   readonly announcer: () => Announcer;
   readonly logger: Logger;
@@ -51,6 +53,7 @@ export class ContainerAgent {
   #wanted: ReadonlyMap<string, Want> = new Map();
   #timer: NodeJS.Timeout | undefined;
   #due = false;
+  #warnedOfHostname = false;
   #over = false;
   /** Whether an instance waits for its policy. */
   #holds = false;
@@ -58,7 +61,7 @@ export class ContainerAgent {
   #onUpdated: () => void = () => undefined;
 
   constructor(parts: ContainerAgentParts) {
-    const { engine, logger, record, random } = parts;
+    const { engine, logger, record, random, ownId } = parts;
     this.#parts = parts;
     this.#registrations = new RegistrationSet({
       ...parts,
@@ -70,7 +73,7 @@ export class ContainerAgent {
       if (this.#holds) this.#schedule();
     });
     this.#terminations = new Terminations(parts);
-    this.#watch = new ContainerWatch({ engine, logger, record, random, onChange: () => this.#schedule() });
+    this.#watch = new ContainerWatch({ engine, logger, record, random, ownId, onChange: () => this.#schedule() });
   }
 
   begin(): void {
@@ -135,6 +138,7 @@ export class ContainerAgent {
   }
 
   #update(): void {
+    this.#warnOfHostname();
     const { seen } = this.#watch;
     for (const id of this.#readings.keys()) if (!seen.has(id)) this.#readings.delete(id);
     for (const id of this.#complaints.keys()) if (!seen.has(id)) this.#complaints.delete(id);
@@ -165,7 +169,8 @@ export class ContainerAgent {
 
   #read(seen: SeenContainer, announcer: Announcer): Reading {
     const { container } = seen;
-    const { instances, problems } = readLabels(container, this.#parts.context);
+    const { ownContainer } = this.#watch;
+    const { instances, problems } = readLabels(container, { ...this.#parts.context, ownContainer });
     const { asked, problems: ofPolicies } = this.#parts.policies.read(container);
     const faults = [...problems, ...ofPolicies];
     const mistaken = mistakenServices(asked);
@@ -267,6 +272,16 @@ export class ContainerAgent {
     }
   }
 
+  #warnOfHostname(): void {
+    const { context, logger } = this.#parts;
+    const { hostname } = context.machine;
+    const { ownContainer } = this.#watch;
+    if (ownContainer === undefined || this.#warnedOfHostname || !isNamedById(ownContainer, hostname)) return;
+    this.#warnedOfHostname = true;
+    const message = `the ids of instances begin with ${hostname}, and change each time that the container ${ownContainer.name} is recreated: set hostname: for it, another one on each machine`;
+    logger.warn({ event: 'hostname-changes', hostname, container: ownContainer.name }, message);
+  }
+
   #doubled({ name }: Container, doubled: Doubled): Fault {
     const other = this.#watch.seen.get(doubled.other)?.container.name ?? doubled.other;
     const hint = 'give one of them another pointsman.id';
@@ -297,6 +312,9 @@ const checkedWithin = (declared: Declared): Declared => ({
   instance: { ...declared.instance, checked: 'command' },
 });
 
-/** The place of what is wrong with an address or a check on this machine: `--net` and others are flags of the agent. */
-const placeOf = ({ name }: Container, { prefix }: LabelledInstance, { where }: Fault): string =>
-  `container ${name}: ${where?.startsWith('--') === true ? `label ${prefix}.${where.slice(2)}` : (where ?? prefix)}`;
+/** The place of what is wrong with an address or a check on this machine: a label, or the flag of the agent that counts without it. */
+function placeOf({ name, labels }: Container, { prefix }: LabelledInstance, { where = prefix }: Fault): string {
+  const field = where.startsWith('--') ? where.slice(2) : undefined;
+  const label = [`${prefix}.${field}`, `pointsman.${field}`].find((one) => one in labels);
+  return `container ${name}: ${label === undefined ? where : `label ${label}`}`;
+}

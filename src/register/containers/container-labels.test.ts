@@ -21,6 +21,7 @@ const context: LabelContext = {
   traits,
   machine: { hostname: 'node7', home: undefined, stateHome: undefined, root: false },
   publishedAt: undefined,
+  ownContainer: undefined,
 };
 
 type Fields = Parameters<typeof containerOf>[0];
@@ -171,6 +172,33 @@ describe('the address of a container', () => {
 
   test('is this host’s for a container with the network of its host', () => {
     expect(addressOf(service, { networkMode: 'host' })).toBe(':8080');
+  });
+
+  describe('for an agent in a container with a network of its own', () => {
+    const ownContainer = { id: 'a'.repeat(64), name: 'agent' };
+    const within = { ...context, ownContainer };
+    const refusal =
+      'container web-1: the agent cannot announce port 18080 of this machine: it runs in the container agent, and does not see the addresses of the machine (give the agent --containers-host, the address of this machine that balancers reach)';
+
+    test('is not known on this host', () => {
+      const refusals = (labels = service, fields: Fields = { published }) =>
+        read(labels, fields, within).problems.map(String);
+      expect(refusals()).toEqual([refusal]);
+      expect(refusals(service, { networkMode: 'host', exposed: [18080] })).toEqual([refusal]);
+      expect(refusals({ ...service, 'pointsman.address': ':18080' } as typeof service)).toEqual([refusal]);
+    });
+
+    test('needs a host name for the container as well, if it has none', () => {
+      const machine = { ...context.machine, hostname: 'aaaaaaaaaaaa' };
+      const { problems } = read(service, { published }, { ...within, machine });
+      expect(String(problems)).toMatch(/ reach, and hostname: for its container, because ids begin with it\)$/);
+    });
+
+    test('is what --containers-host, pointsman.network or pointsman.address says', () => {
+      expect(addressOf(service, { published }, { ...within, publishedAt: '10.0.0.7' })).toBe('10.0.0.7:18080');
+      expect(addressOf({ ...service, 'pointsman.network': 'bridge' }, {}, within)).toBe('172.17.0.2:8080');
+      expect(addressOf({ ...service, 'pointsman.address': '10.0.0.8:80' }, {}, within)).toBe('10.0.0.8:80');
+    });
   });
 
   test.each([

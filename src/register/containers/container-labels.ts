@@ -16,7 +16,8 @@ import { readDeclaration } from '../../settings/declaration.ts';
 import type { Machine } from '../../settings/option.ts';
 import type { InstanceSettings, InstanceTraits } from '../../settings/register.ts';
 import type { FileEntry, FileNode, SettingsFile } from '../../settings/sources.ts';
-import { containerAddress } from './container-address.ts';
+import { containerAddress, onThisHost, type ThisHost } from './container-address.ts';
+import type { OwnContainer } from './own-container.ts';
 
 /** An instance that a container declares by its labels. */
 export type LabelledInstance = {
@@ -31,8 +32,9 @@ export type LabelContext = {
   /** For what the labels leave out. */
   readonly traits: InstanceTraits;
   readonly machine: Machine;
-  /** See `containerAddress`. */
+  /** `--containers-host`; undefined: as `--net` finds it. */
   readonly publishedAt: string | undefined;
+  readonly ownContainer: OwnContainer | undefined;
 };
 
 /** Reads the labels of a container. An instance with a mistake is left out; the others count. */
@@ -62,7 +64,7 @@ export function readLabels(
 function readGroup(
   container: Container,
   { name, service, fields }: LabelGroup,
-  { traits, machine, publishedAt }: LabelContext,
+  { traits, machine, publishedAt, ownContainer }: LabelContext,
 ): LabelledInstance | readonly Fault[] {
   const prefix = name === undefined ? 'pointsman' : `pointsman.${name}`;
   const place = `container ${container.name}: label ${prefix}`;
@@ -78,11 +80,12 @@ function readGroup(
     const hint = 'use the HEALTHCHECK of the container, which runs within it';
     wrong('check', 'a label cannot run a command on this host', hint);
   }
+  const host = { publishedAt, hostname: machine.hostname, ownContainer };
   const [port, network, written] = [fields.get('port'), fields.get('network'), fields.get('address')];
   const address =
     written === undefined
-      ? containerAddress(container, { port, network, prefix }, publishedAt)
-      : addressOf(written, `${place}.address`);
+      ? containerAddress(container, { port, network, prefix }, host)
+      : addressOf(written, container, host, `${place}.address`);
   if (address instanceof Fault) problems.push(address);
   const texts = new Map([...fields].filter(([field]) => !notDeclared.includes(field)));
   // The address is known already, and a label has no form for each.
@@ -101,10 +104,11 @@ function readGroup(
 const notDeclared: readonly string[] = [...addressFields, ...serviceFields];
 
 /** Variables are those of the agent, not of the container. */
-function addressOf(text: string, where: string) {
+function addressOf(text: string, container: Container, host: ThisHost, where: string) {
   const source = parseAddressSource(text);
   if (!source.ok) return new Fault('settings', source.reason, { where });
-  if (source.value.kind !== 'environment') return source.value;
+  if (source.value.kind === 'found') return onThisHost(container, source.value.port, host);
+  if (source.value.kind === 'given') return source.value;
   return new Fault('settings', 'it is read from no variable', { where, hint: 'use HOST:PORT, or :PORT on this host' });
 }
 

@@ -16,8 +16,14 @@ const kill = (signal: number, second = 10): EngineEvent => ({
   timeNano: String((Date.parse(startedAt) + second * 1000) * 1e6),
 });
 
+const ownId = 'a9e47000';
+const inspectsNone = async (): Promise<Container | undefined> => undefined;
+
 /** The watch of an engine with one container, whose answers a test decides. */
-function start(pastKills: EngineApi['pastKills'], { announcesStops = true, state = 'running' } = {}) {
+function start(
+  pastKills: EngineApi['pastKills'],
+  { announcesStops = true, state = 'running', own = inspectsNone } = {},
+) {
   const logged: { readonly event: string }[] = [];
   const streams: { readonly handlers: EventHandlers; readonly cut: () => void }[] = [];
   let container: Container = containerOf({ labels, startedAt });
@@ -26,7 +32,8 @@ function start(pastKills: EngineApi['pastKills'], { announcesStops = true, state
   const engine: EngineApi = {
     ...{ location: 'unix:///engine.sock', kill: refuse, stop: refuse, remove: refuse, pastKills },
     list: async ({ all = false } = {}) => (state === 'running' || all ? [{ id, name: 'web-1', labels, state }] : []),
-    inspect: async () => {
+    inspect: async (asked) => {
+      if (asked === ownId) return own();
       inspections += 1;
       return container;
     },
@@ -42,6 +49,7 @@ function start(pastKills: EngineApi['pastKills'], { announcesStops = true, state
     engine,
     logger,
     record: new EngineRecord(() => performance.now()),
+    ownId,
     random: () => 0,
     onChange: () => undefined,
   });
@@ -55,6 +63,7 @@ function start(pastKills: EngineApi['pastKills'], { announcesStops = true, state
     },
     inspections: () => inspections,
     stage: () => watch.seen.get(id)?.stage,
+    ownContainer: () => watch.ownContainer,
     isConnected: () => until('it follows', () => logged.some(({ event }) => event === 'engine-connected')),
   };
 }
@@ -123,4 +132,27 @@ test('podman is asked for no past events, and for what is stopping', async () =>
   await isConnected();
   expect(stage()).toBe('ending');
   expect(logged.map(({ event }) => event)).toEqual(['engine-connected']);
+});
+
+test('an agent in a container learns so before it reads the first one, however often the engine refuses', async () => {
+  let asked = 0;
+  const own = async () => {
+    asked += 1;
+    if (asked === 1) throw new Error('a gateway timed out');
+    return containerOf({ id: ownId, name: 'agent' });
+  };
+  const { ownContainer, stage, logged, isConnected } = start(async () => [], { own });
+  await until('it was refused', () => logged.some(({ event }) => event === 'engine-unavailable'));
+  expect(stage()).toBeUndefined();
+  await isConnected();
+  expect(ownContainer()).toEqual({ id: ownId, name: 'agent' });
+});
+
+test.each([
+  ['that the engine does not have', undefined],
+  ['with the network of its host', containerOf({ id: ownId, networkMode: 'host' })],
+])('an agent in a container %s announces the ports of this machine', async (_, own) => {
+  const { ownContainer, isConnected } = start(async () => [], { own: async () => own });
+  await isConnected();
+  expect(ownContainer()).toBeUndefined();
 });

@@ -11,11 +11,14 @@ import { backoffMs } from '../../waiting/backoff.ts';
 import { afterEvent, afterInspection, type SeenContainer } from './container-run.ts';
 import type { EngineRecord } from './engine-record.ts';
 import { KnownKills } from './known-kills.ts';
+import { findOwnContainer, type OwnContainer } from './own-container.ts';
 
 export type ContainerWatchParts = {
   readonly engine: EngineApi;
   readonly logger: Logger;
   readonly record: EngineRecord;
+  /** The id of the container that the agent runs in; undefined outside of one. */
+  readonly ownId: string | undefined;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
   /** Some containers changed. */
@@ -47,6 +50,7 @@ export class ContainerWatch {
   /** Why the engine is not followed; undefined when it is. */
   #away: string | undefined = 'not connected yet';
   #running: Promise<void> | undefined;
+  #ownContainer: OwnContainer | undefined;
   readonly #kills = new KnownKills();
   /** Resolves when the events are known that happened before the stream opened: until then an inspection says too little. */
   #caughtUp: Promise<void> = Promise.resolve();
@@ -67,6 +71,11 @@ export class ContainerWatch {
   /** The containers that run or are paused, by id. */
   get seen(): ReadonlyMap<string, SeenContainer> {
     return this.#seen;
+  }
+
+  /** Known before the first container is. */
+  get ownContainer(): OwnContainer | undefined {
+    return this.#ownContainer;
   }
 
   begin(): void {
@@ -94,7 +103,7 @@ export class ContainerWatch {
         failures = 0;
         const until = AbortSignal.any([signal, listing.signal]);
         this.#kills.clear();
-        this.#caughtUp = this.#catchUp(facts, until);
+        this.#caughtUp = this.#findOwn(until).then(() => this.#catchUp(facts, until));
         void this.#list(facts, until);
       };
       try {
@@ -106,6 +115,12 @@ export class ContainerWatch {
       }
       await pause(backoffMs(retry, Math.max(1, failures), random()), undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  async #findOwn(signal: AbortSignal): Promise<void> {
+    const { engine, ownId } = this.#parts;
+    const found = await findOwnContainer(engine, ownId, { signal, onFailure: (reason) => this.#setAway(reason) });
+    if (!signal.aborted) this.#ownContainer = found;
   }
 
   /** Reads the kills that were sent before the stream opened. Never rejects: without them the agent knows less, and goes on. */

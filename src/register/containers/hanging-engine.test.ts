@@ -22,7 +22,7 @@ test('an engine that answers again is followed again, although its stream of eve
     remove: never,
   } as Partial<EngineApi> as EngineApi;
   const record = new EngineRecord(() => performance.now());
-  const watch = new ContainerWatch({ engine, record, logger: pino({ enabled: false }), random: () => 0, onChange: () => undefined }); // biome-ignore format: one object
+  const watch = new ContainerWatch({ engine, record, logger: pino({ enabled: false }), ownId: undefined, random: () => 0, onChange: () => undefined }); // biome-ignore format: one object
   onTestFinished(() => watch.stop());
   watch.begin();
   const reasonIs = (reason: string | undefined) =>

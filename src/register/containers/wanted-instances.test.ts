@@ -24,7 +24,7 @@ function declaring(fields: Partial<Container>, stage: Stage = 'up', unhealthy: D
     unhealthy,
   };
   const machine = { hostname: 'node7', home: undefined, stateHome: undefined, root: false };
-  const { instances } = readLabels(container, { traits, machine, publishedAt: undefined });
+  const { instances } = readLabels(container, { traits, machine, publishedAt: undefined, ownContainer: undefined });
   const announcer = { hostname: 'node7', owner: 'me', env: {}, interfaces: {}, hasCommand: false };
   return {
     seen: { container, stage },
