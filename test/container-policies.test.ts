@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ContainerPolicies } from '../src/container-policies/container-policies.ts';
@@ -10,8 +12,8 @@ const web = parseServiceName('web');
 if (!web.ok) throw new Error('web is a name');
 const shop = parseServiceName('shop');
 if (!shop.ok) throw new Error('shop is a name');
-const asks = (host: string, created: number) => ({
-  ...{ service: web.value, container: `web-${created}`, created },
+const asks = (host: string, created: number, announced = true) => ({
+  ...{ service: web.value, container: `web-${created}`, created, announced },
   policy: JSON.stringify({ hosts: [host] }),
 }); // biome-ignore format: one idea
 
@@ -54,7 +56,7 @@ describe.each(['folder', 'etcd'] as const)('the policies of labels, with the reg
     await isPolicy('three.example');
     const { stdout } = await runPointsman(['status', '--json', '--registry', location]);
     expect(JSON.parse(stdout.join('')).trouble).toContain(
-      'services/web: the labels of web-3 on b count, because it is the newest container; web-1 on a asks for another policy',
+      'services/web: the labels of web-3 on b count, because it is the newest container that was announced; web-1 on a asks for another policy',
     );
   });
 
@@ -103,4 +105,23 @@ describe.each(['folder', 'etcd'] as const)('the policies of labels, with the reg
     expect(policies.state).toEqual({ away: undefined, unwritten: undefined, conflicts: [reason] });
     expect(policy()).toContain('by-hand.example');
   });
+});
+
+test('a policy of labels is taken over by another set, and given back', async () => {
+  const { agent, isPolicy, location, dir, logged } = await start('folder');
+  const a = agent('a');
+  a.update([asks('one.example', 1)]);
+  await isPolicy('one.example');
+  const file = join(dir, 'incident.yaml');
+  await writeFile(file, 'services: {web: {hosts: [incident.example]}}');
+  const apply = (set: string) => runPointsman(['apply', '--set', set, '--take', file, '--registry', location]);
+  await apply('incident');
+  await isPolicy('incident.example');
+  // A policy for another service makes the agent compare at once.
+  a.update([asks('one.example', 1), { ...asks('shop.example', 1), service: shop.value }]);
+  await until('the agent leaves it alone', () => logged.some((line) => line.includes('the set incident owns')));
+  await isPolicy('incident.example');
+  await apply('containers');
+  a.update([asks('one.example', 1), { ...asks('other.example', 1), service: shop.value }]);
+  await isPolicy('one.example');
 });

@@ -223,6 +223,32 @@ test('two containers cannot have the same instance: the older one keeps it', asy
   await until('the other one has it', () => recorder.view.get('instances/web/host-web-x')?.value.includes('10.9.0.2'));
 });
 
+test('a container changes the policy of its service when it is announced, and one with a mistake in it is not announced', async () => {
+  const { engine, agent, present, recorder } = await start();
+  const asks = (name: string, policy: string, more: Partial<ServedContainer> = {}) =>
+    web(name, { labels: { ...labels, 'pointsman.policy': policy }, ...more });
+  const policy = () => recorder.view.get('services/web')?.value;
+  const labelsOfHost = () => [...recorder.view].find(([key]) => key.startsWith('labels/web/'))?.[1].value;
+  const firstOf = (prefix: string) => recorder.changes.findIndex((change) => change.includes(prefix));
+  engine.put('a', asks('web-1', '{"hosts":["one.example"]}'));
+  const process = agent();
+  await until('the first is there', () => present().join() === 'web-1');
+  expect(firstOf('services/web')).toBeLessThan(firstOf('instances/web/'));
+  expect(firstOf('services/web')).toBeGreaterThanOrEqual(0);
+  engine.put(
+    'b',
+    asks('web-2', '{"hosts":["two.example"]}', { health: 'starting', createdAt: '2026-01-02T00:00:00Z' }),
+    'start',
+  );
+  engine.put('c', asks('web-3', '{"hostz":[]}', { createdAt: '2026-01-03T00:00:00Z' }), 'start');
+  expect(await process.logged('labels-refused')).toMatchObject({ container: 'web-3' });
+  await until('the agent has read it', () => labelsOfHost()?.includes('web-2'));
+  expect(policy()).toContain('one.example');
+  engine.put('b', asks('web-2', '{"hosts":["two.example"]}', { health: 'healthy', createdAt: '2026-01-02T00:00:00Z' }), 'health_status: healthy'); // biome-ignore format: one event
+  await until('the policy is that of the second', () => policy()?.includes('two.example'));
+  expect(present()).toEqual(['web-1', 'web-2']);
+});
+
 test('500 containers of a machine are announced, and gone when they are', async () => {
   const { engine, agent, present } = await start();
   for (let i = 0; i < 500; i += 1) engine.put(`c${i}`, web(`web-${i}`, { address: `10.9.${i >> 8}.${i & 255}` }));

@@ -1,57 +1,14 @@
 import { describe, expect, test } from 'vitest';
+import { MemoryRegistry } from '../../test/support/memory-registry.ts';
 import type { Declared } from '../declarations/declared.ts';
-import { revision } from '../model/revision.ts';
 import { parseSetName } from '../model/set-name.ts';
-import { type Entry, isWithin, type Registry, type Transaction } from '../registry/registry.ts';
 import { type CarryOutParts, carryOut } from './carry-out.ts';
-
-/** A registry in memory. `onRead` runs after each read below a prefix, before the reader writes. */
-class Memory {
-  readonly entries = new Map<string, Entry>();
-  readonly transactions: Transaction[] = [];
-  onRead: (prefix: string) => void = () => undefined;
-  #revision = 1n;
-
-  put(key: string, value: string): void {
-    this.#revision += 1n;
-    this.entries.set(key, { key, value, revision: revision(this.#revision), leased: false });
-  }
-
-  get registry(): Registry {
-    const port: Pick<Registry, 'read' | 'transact'> = {
-      read: async (prefix) => {
-        const entries = [...this.entries.values()].filter(({ key }) => key.startsWith(prefix));
-        const listing = { revision: revision(this.#revision), cluster: 'c', entries };
-        this.onRead(prefix);
-        return listing;
-      },
-      transact: async (transaction) => {
-        const { changes, unwritten } = transaction;
-        const changed = changes.filter(({ key, since }) => this.entries.get(key)?.revision !== since);
-        const written = [...this.entries.values()].filter(
-          (one) =>
-            unwritten && one.revision > unwritten.since && unwritten.ranges.some((range) => isWithin(range, one.key)),
-        );
-        const keys = [...new Set([...changed, ...written].map(({ key }) => key))];
-        if (keys.length > 0) return { kind: 'changed', keys };
-        this.transactions.push(transaction);
-        this.#revision += 1n;
-        for (const { key, value } of changes) {
-          if (value === undefined) this.entries.delete(key);
-          else this.entries.set(key, { key, value, revision: revision(this.#revision), leased: false });
-        }
-        return { kind: 'done', revision: revision(this.#revision) };
-      },
-    };
-    return port as Registry;
-  }
-}
 
 const place = { file: 'a.yaml', line: 1, column: 1 };
 const declare = (entries: Readonly<Record<string, string>>): readonly Declared[] =>
   Object.entries(entries).map(([key, value]) => ({ key, value, place, placeOf: () => place, flawAt: () => place }));
 
-function parts(memory: Memory, entries: Readonly<Record<string, string>>): CarryOutParts {
+function parts(memory: MemoryRegistry, entries: Readonly<Record<string, string>>): CarryOutParts {
   const set = parseSetName('shop');
   if (!set.ok) throw new Error(set.reason);
   const options = { set: set.value, prune: true, take: false, maxPrune: 20 };
@@ -61,7 +18,7 @@ function parts(memory: Memory, entries: Readonly<Record<string, string>>): Carry
 
 describe('an apply', () => {
   test('reads and plans again when somebody changes a key that it writes', async () => {
-    const memory = new Memory();
+    const memory = new MemoryRegistry();
     await carryOut(parts(memory, { 'services/a': '{}' }));
     let changes = 2;
     memory.onRead = (prefix) => {
@@ -74,7 +31,7 @@ describe('an apply', () => {
   });
 
   test('reads and plans again when somebody changes a key that it leaves as it is', async () => {
-    const memory = new Memory();
+    const memory = new MemoryRegistry();
     const wanted = { 'services/a': '{}', 'services/b': '{"hosts":["b"]}' };
     await carryOut(parts(memory, { 'services/a': '{}', 'services/b': '{}' }));
     let changed = false;
@@ -89,7 +46,7 @@ describe('an apply', () => {
   });
 
   test('notices that another set claims the key meanwhile', async () => {
-    const memory = new Memory();
+    const memory = new MemoryRegistry();
     memory.onRead = (prefix) => {
       if (prefix === 'sets/' && memory.entries.size === 0) memory.put('sets/other/1', '{"keys":["services/a"]}');
     };
@@ -100,7 +57,7 @@ describe('an apply', () => {
   });
 
   test('gives up when others never stop to change the keys, and names them', async () => {
-    const memory = new Memory();
+    const memory = new MemoryRegistry();
     memory.put('services/b', '{}');
     memory.onRead = () => memory.put('services/b', '{}');
     const fault = await carryOut(parts(memory, { 'services/a': '{}', 'services/b': '{}' })).catch((error) => error);
@@ -111,7 +68,7 @@ describe('an apply', () => {
   });
 
   test('writes one key for one changed value, and nothing the next time', async () => {
-    const memory = new Memory();
+    const memory = new MemoryRegistry();
     await carryOut(parts(memory, { 'services/a': '{}', 'keys/x': '1' }));
     memory.transactions.length = 0;
     await carryOut(parts(memory, { 'services/a': '{}', 'keys/x': '2' }));

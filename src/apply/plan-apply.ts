@@ -8,6 +8,8 @@ export type ApplyOptions = {
   readonly set: SetName;
   /** Remove what the set owns and no file declares any more. */
   readonly prune: boolean;
+  /** What `prune` does not remove. */
+  readonly keep?: ReadonlySet<string>;
   /** Take over keys that another set owns, or that have another value and no owner. */
   readonly take: boolean;
   /** The most keys that one apply may remove. */
@@ -39,7 +41,7 @@ export type PlannedChange =
   | { readonly kind: 'unchanged'; readonly key: string; readonly before: Entry; readonly declared: Declared }
   /** The set owns the key, and no file declares it any more. */
   | { readonly kind: 'remove'; readonly key: string; readonly before: Entry }
-  /** The same without `--prune`: it stays, and the set still owns it. */
+  /** The same without `--prune`, or one of `keep`: it stays, and the set still owns it. */
   | { readonly kind: 'undeclared'; readonly key: string; readonly before: Entry }
   /** The set owned the key, which is gone, or somebody else's by now. Only the record of the set changes. */
   | { readonly kind: 'forget'; readonly key: string; readonly because: string };
@@ -125,13 +127,13 @@ function planUndeclared(
   key: string,
   before: Entry | undefined,
   { ownerOf }: Ownership,
-  { set, prune }: ApplyOptions,
+  { set, prune, keep }: ApplyOptions,
 ): PlannedChange {
   const owner = ownerOf(key);
   if (owner !== set) return { kind: 'forget', key, because: `the set ${owner} owns it` };
   if (before === undefined) return { kind: 'forget', key, because: 'it is gone' };
   if (before.leased) return { kind: 'forget', key, because: 'another program registered it' };
-  return { kind: prune ? 'remove' : 'undeclared', key, before };
+  return { kind: prune && keep?.has(key) !== true ? 'remove' : 'undeclared', key, before };
 }
 
 function boundProblems(

@@ -1,4 +1,5 @@
 import { readOwnership } from '../apply/ownership.ts';
+import { setOfLabels } from '../container-policies/choose-policies.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { SetName } from '../model/set-name.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
@@ -32,14 +33,19 @@ export async function readPolicy(registry: Registry, key: string): Promise<ReadP
   };
 }
 
+/** Tells who writes the policy again after a person changed it. */
 export const ownedBy = (key: string, set: SetName): string =>
-  `the set ${set} owns ${key}: the next pointsman apply --set ${set} writes what its files declare, so change them as well`;
+  set === setOfLabels
+    ? `the labels of containers own ${key}: the agents of register --containers restore it within a minute, so change the labels instead, or take it over with pointsman apply --set NAME --take`
+    : `the set ${set} owns ${key}: the next pointsman apply --set ${set} writes what its files declare, so change them as well`;
 
 /** Warns, if a set of `pointsman apply` owns the policy, that its next apply restores the split of its files. */
 export async function warnOfOwner(registry: Registry, key: string): Promise<void> {
   const { owner } = await readPolicy(registry, key);
   if (owner === undefined) return;
   warn(
-    `the set ${owner} owns ${key}: the next pointsman apply --set ${owner}, or the one that runs with --watch, restores the split of its files; stop it meanwhile, and write the new split into the files`,
+    owner === setOfLabels
+      ? ownedBy(key, owner)
+      : `the set ${owner} owns ${key}: the next pointsman apply --set ${owner}, or the one that runs with --watch, restores the split of its files; stop it meanwhile, and write the new split into the files`,
   );
 }

@@ -1,15 +1,14 @@
-import { carryOut } from '../apply/carry-out.ts';
-import type { ApplyProblem } from '../apply/plan-apply.ts';
-import type { Declared } from '../declarations/declared.ts';
 import { OncePerReason } from '../logging/once-per-reason.ts';
 import { describe } from '../model/fault.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
-import { parseSetName, type SetName } from '../model/set-name.ts';
+import { parseSetName } from '../model/set-name.ts';
 import { type Entry, type Follower, keysFrom, type Registry, type RegistryEvent } from '../registry/registry.ts'; // biome-ignore format: one line
 import { SerialQueue } from '../waiting/serial-queue.ts';
-import { type ChosenPolicy, type ContainerPolicy, choosePolicies, hostPolicies } from './choose-policies.ts';
+import { type ChosenPolicies, type ChosenPolicy, type ContainerPolicy, choosePolicies, hostPolicies, setOfLabels } from './choose-policies.ts'; // biome-ignore format: one line
 import { HostEntries, type HostEntriesParts } from './host-entries.ts';
+import { PolicyWriter } from './policy-writer.ts';
+import { Votes } from './votes.ts';
 
 export type ContainerPoliciesParts = HostEntriesParts & {
   readonly registry: Registry;
@@ -24,8 +23,14 @@ export type ContainerPoliciesParts = HostEntriesParts & {
   readonly random: () => number;
 };
 
-/** The set that owns the policies of labels, of all hosts together. */
-const setName = 'containers';
+/** A policy that is to be there. */
+type Wanted = {
+  /** Undefined: the labels of all containers have a mistake, so the policy in the registry stays, whatever it is. */
+  readonly chosen: ChosenPolicy | undefined;
+  /** Since when no container asks for it. */
+  readonly absentSince: number | undefined;
+};
+
 /** The host of the deciding container writes at once, and the others if it does not. */
 const standInMs = 3000;
 /** How often to compare with the registry, which somebody may have changed. */
@@ -34,45 +39,77 @@ const everyMs = 60_000;
 /** Keeps the policies of services as the labels of their containers ask, together with the agents of the other hosts. */
 export class ContainerPolicies {
   readonly #parts: ContainerPoliciesParts;
-  readonly #set: SetName;
   readonly #hostEntries: HostEntries;
+  readonly #writer: PolicyWriter;
   readonly #follower: Follower;
   readonly #writes = new SerialQueue();
   readonly #over = new AbortController();
   readonly #told = new OncePerReason();
+  readonly #votes = new Votes();
+  /** Undefined: the agent has not read the containers of this host yet. */
+  #asked: readonly ContainerPolicy[] | undefined;
   #entries: ReadonlyMap<string, Entry> | undefined;
-  /** The policies that are to be there: also those that nobody has asked for since less than the time of grace. */
-  readonly #wanted = new Map<
-    ServiceName,
-    { readonly chosen: ChosenPolicy; readonly absentSince: number | undefined }
-  >();
+  #choice: ChosenPolicies = { chosen: new Map(), mistaken: new Map() };
+  /** Also those that nobody has asked for since less than the time of grace. */
+  readonly #wanted = new Map<ServiceName, Wanted>();
+  /** What was last written, or could not be. */
+  readonly #attempted = new Map<ServiceName, string>();
   readonly #began: number;
   /** Why the registry is not followed; undefined while it is. */
   #away: string | undefined = 'it has not answered yet';
+  /** The registry answers that its user may not read what labels ask for. */
+  #denied = false;
   /** Why the policies could not be written. */
   #unapplied: string | undefined;
-  #conflicts: readonly string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
+  #onSettled: () => void = () => undefined;
 
   constructor(parts: ContainerPoliciesParts) {
     this.#parts = parts;
     this.#began = parts.now();
-    const set = parseSetName(setName);
+    const set = parseSetName(setOfLabels);
     if (!set.ok) throw new Error(set.reason);
-    this.#set = set.value;
+    this.#writer = new PolicyWriter({ ...parts, set: set.value });
     this.#hostEntries = new HostEntries(parts);
     this.#follower = parts.registry.follow((event) => this.#take(event), keysFrom('labels/'));
   }
 
   /** Tells what the containers of this host ask for now, all of them. */
   update(asked: readonly ContainerPolicy[]): void {
-    this.#hostEntries.update(hostPolicies(asked));
+    this.#asked = asked;
+    this.#pass();
+  }
+
+  #pass(): void {
+    // Until the registry has answered, what a former agent of this host wrote is not known, and has to stay.
+    if (this.#asked === undefined || (this.#entries === undefined && !this.#denied)) return;
+    this.#hostEntries.update(hostPolicies(this.#votes.count(this.#asked)));
+  }
+
+  /** Calls `listener` when a service may have become settled. */
+  whenSettled(listener: () => void): void {
+    this.#onSettled = listener;
+  }
+
+  /**
+   * Whether the first instance of a service may be announced: its policy is in the registry as the labels ask, or cannot be for a reason
+   * that is reported.
+   */
+  isSettled(service: ServiceName): boolean {
+    if (this.#denied || this.#hostEntries.unwritten !== undefined) return true;
+    const chosen = this.#choice.chosen.get(service);
+    if (chosen === undefined || !this.#hostEntries.isPresent(service)) return false;
+    return chosen.announced || this.#attempted.get(service) === chosen.policy;
   }
 
   /** For metrics and readiness. */
   get state() {
-    return { away: this.#away, unwritten: this.#hostEntries.unwritten ?? this.#unapplied, conflicts: this.#conflicts };
+    return {
+      away: this.#away,
+      unwritten: this.#hostEntries.unwritten ?? this.#unapplied,
+      conflicts: this.#writer.conflicts,
+    };
   }
 
   /** Leaves the registry as it is: the entries of this host end with their lease, so that a restart of the agent changes nothing. */
@@ -85,7 +122,13 @@ export class ContainerPolicies {
   #take(event: RegistryEvent): void {
     if (event.kind === 'connected') this.#away = undefined;
     // A registry that refuses answers. Where labels ask for policies, the refusal of the write is reported.
-    if (event.kind === 'disconnected') this.#away = event.denied === true ? undefined : event.reason;
+    if (event.kind === 'disconnected') {
+      this.#away = event.denied === true ? undefined : event.reason;
+      this.#denied = event.denied === true;
+      if (this.#denied) this.#pass();
+      this.#onSettled();
+    }
+    const isFirst = this.#entries === undefined;
     if (event.kind === 'snapshot') this.#entries = event.entries;
     if (event.kind === 'changes') {
       const entries = new Map(this.#entries);
@@ -96,22 +139,33 @@ export class ContainerPolicies {
       this.#entries = entries;
     }
     if (this.#entries === undefined || (event.kind !== 'snapshot' && event.kind !== 'changes')) return;
+    this.#denied = false;
     this.#hostEntries.follow(this.#entries);
+    if (isFirst) {
+      this.#votes.takeOver(this.#hostEntries.present());
+      this.#pass();
+    }
     this.#choose();
+    this.#onSettled();
   }
 
   #choose(): void {
     const { now, host, random } = this.#parts;
-    const chosen = choosePolicies(this.#entries?.values() ?? []);
+    this.#choice = choosePolicies(this.#entries?.values() ?? []);
+    const { chosen, mistaken } = this.#choice;
     for (const [service, { chosen: before, absentSince }] of this.#wanted) {
       if (!chosen.has(service)) this.#wanted.set(service, { chosen: before, absentSince: absentSince ?? now() });
+    }
+    for (const service of mistaken.keys()) {
+      this.#wanted.set(service, { chosen: this.#wanted.get(service)?.chosen, absentSince: undefined });
     }
     let isOurs = false;
     let isNew = false;
     for (const [service, one] of chosen) {
-      const changed = this.#wanted.get(service)?.chosen.policy !== one.policy;
+      const changed = this.#wanted.get(service)?.chosen?.policy !== one.policy;
       isNew ||= changed;
-      isOurs ||= changed && one.host === host;
+      // Before the first instance is announced, each host waits for the policy, so none leaves it to another one.
+      isOurs ||= changed && (one.host === host || (!one.announced && this.#hostEntries.has(service)));
       this.#wanted.set(service, { chosen: one, absentSince: undefined });
     }
     if (isNew) this.#applyIn(isOurs ? 0 : standInMs * (1 + random()));
@@ -147,12 +201,15 @@ export class ContainerPolicies {
     const { signal } = this.#over;
     if (signal.aborted || this.#entries === undefined) return;
     for (const [service, { absentSince }] of this.#wanted) {
-      if (absentSince !== undefined && now() - absentSince >= graceMs) this.#wanted.delete(service);
+      if (absentSince === undefined || now() - absentSince < graceMs) continue;
+      this.#wanted.delete(service);
+      this.#attempted.delete(service);
     }
-    const wanted = [...this.#wanted.values()].map(({ chosen }) => chosen);
+    const wanted = [...this.#wanted.values()].flatMap(({ chosen }) => chosen ?? []);
+    const keep = new Set([...this.#wanted].flatMap(([service, { chosen }]) => (chosen ? [] : [policyKey(service)])));
     try {
       // Hosts that began just now have not said yet what their containers ask for.
-      await this.#carryOut(wanted, this.#hasBegun());
+      await this.#writer.write(wanted, { prune: this.#hasBegun(), keep }, signal);
       this.#told.isNew('apply', undefined);
       this.#unapplied = undefined;
     } catch (error) {
@@ -162,41 +219,8 @@ export class ContainerPolicies {
         logger.error({ event: 'labels-unapplied', reason }, `the policies of labels are tried again: ${reason}`);
       }
     }
+    for (const { service, policy } of wanted) this.#attempted.set(service, policy);
+    this.#onSettled();
     this.#applyIn(this.#nextMs());
   }
-
-  /** Writes what it may: a policy that somebody else owns is left out, and told. */
-  async #carryOut(chosen: readonly ChosenPolicy[], prune: boolean): Promise<void> {
-    const { registry, random, logger } = this.#parts;
-    const options = { set: this.#set, prune, take: false, maxPrune: Number.POSITIVE_INFINITY };
-    let declared = chosen.map(declaredOf);
-    const conflicts: string[] = [];
-    // Each attempt leaves out what the one before could not write.
-    for (let attempt = 0; attempt <= chosen.length; attempt += 1) {
-      const { plan } = await carryOut({ registry, declared, options, random, signal: this.#over.signal });
-      const refused = new Set(
-        plan.problems.flatMap((problem) => (problem.declared === undefined ? [] : [problem.declared.key])),
-      );
-      for (const problem of plan.problems) {
-        const reason = planProblemText(problem);
-        const key = problem.declared?.key ?? 'all';
-        conflicts.push(reason);
-        if (!this.#told.isNew(key, reason)) continue;
-        logger.error({ event: 'labels-conflict', key, reason }, `the labels of a container do not count: ${reason}`);
-      }
-      this.#conflicts = conflicts;
-      if (refused.size === 0) return;
-      declared = declared.filter(({ key }) => !refused.has(key));
-    }
-  }
 }
-
-/** The place of a label has no lines. */
-function declaredOf({ service, policy, container, host }: ChosenPolicy): Declared {
-  const place = { file: `container ${container} on ${host}`, line: 1, column: 1 };
-  return { key: policyKey(service), value: policy, place, placeOf: () => place, flawAt: () => place };
-}
-
-/** `container web-1 on a: the set shop owns services/web`. The hints of `apply` are about files. */
-const planProblemText = ({ declared, what }: ApplyProblem): string =>
-  declared === undefined ? what : `${declared.place.file}: ${what}`;

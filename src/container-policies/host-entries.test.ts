@@ -10,7 +10,7 @@ const web = parseServiceName('web');
 if (!web.ok) throw new Error(web.reason);
 const key = 'labels/web/node7';
 const asks = (container: string): ReadonlyMap<ServiceName, LabelPolicy> =>
-  new Map([[web.value, { policy: '{}', container, created: 1, against: [] }]]);
+  new Map([[web.value, { policy: '{}', container, created: 1, announced: true, against: [] }]]);
 const present = (...keys: readonly string[]): ReadonlyMap<string, Entry> =>
   new Map(keys.map((one) => [one, { key: one, value: '{}', revision: revision('1'), leased: true }]));
 

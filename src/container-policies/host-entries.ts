@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { OncePerReason } from '../logging/once-per-reason.ts';
 import { describe } from '../model/fault.ts';
-import { formatLabelPolicy, type LabelPolicy, labelsKey } from '../model/label-policy.ts';
-import type { ServiceName } from '../model/name.ts';
+import { formatLabelPolicy, type LabelPolicy, labelsKey, parseLabelPolicy } from '../model/label-policy.ts';
+import { parseServiceName, type ServiceName } from '../model/name.ts';
 import type { Entry, Registry, Session, SessionEvent } from '../registry/registry.ts';
 import { SerialQueue } from '../waiting/serial-queue.ts';
 
@@ -58,6 +58,28 @@ export class HostEntries {
   follow(present: ReadonlyMap<string, Entry>): void {
     this.#present = present;
     for (const service of this.#taken) this.#putWhenFree(service);
+  }
+
+  /** Whether containers of this host ask for a policy of the service. */
+  has(service: ServiceName): boolean {
+    return this.#own.has(service);
+  }
+
+  /** Whether the entry of this host is in the registry as its containers ask now. */
+  isPresent(service: ServiceName): boolean {
+    const entry = this.#present?.get(labelsKey(service, this.#parts.host));
+    const read = entry && parseLabelPolicy(entry.value);
+    return read?.ok === true && formatLabelPolicy(read.value) === this.#own.get(service);
+  }
+
+  /** The entries of this host in the registry, which may be those of a former agent. */
+  present(): readonly (readonly [ServiceName, LabelPolicy])[] {
+    return [...(this.#present ?? [])].flatMap(([key, { value }]) => {
+      const service = parseServiceName(key.split('/')[1] ?? '');
+      if (!service.ok || key !== labelsKey(service.value, this.#parts.host)) return [];
+      const read = parseLabelPolicy(value);
+      return read.ok ? [[service.value, read.value] as const] : [];
+    });
   }
 
   /** Why an entry of this host is not there as it should be; undefined when all are. */

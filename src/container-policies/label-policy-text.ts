@@ -4,7 +4,7 @@ import { Fault } from '../model/fault.ts';
 import { parseRecord } from '../model/json.ts';
 import { parseServiceName } from '../model/name.ts';
 import { policyProblems } from '../model/policy.ts';
-import type { ContainerPolicy } from './choose-policies.ts';
+import type { AskedPolicy } from './choose-policies.ts';
 
 /** The labels of one service of a container that are about its policy. */
 type PolicyLabels = {
@@ -49,12 +49,12 @@ export function policyOfLabels(
   return problems.length === 0 ? text : problems;
 }
 
-/** What a container asks for its services, and the mistakes in the labels. The services with a mistake ask for nothing. */
+/** What a container asks for its services, and the mistakes in the labels. */
 export function readPolicyLabels({ name, labels, createdAt }: Pick<Container, 'name' | 'labels' | 'createdAt'>): {
-  readonly asked: readonly ContainerPolicy[];
+  readonly asked: readonly AskedPolicy[];
   readonly problems: readonly Fault[];
 } {
-  const asked: ContainerPolicy[] = [];
+  const asked: AskedPolicy[] = [];
   const problems: Fault[] = [];
   for (const { name: group, service: text, fields } of labelGroups(labels)) {
     const prefix = group === undefined ? 'pointsman' : `pointsman.${group}`;
@@ -62,8 +62,12 @@ export function readPolicyLabels({ name, labels, createdAt }: Pick<Container, 'n
     const service = parseServiceName(text);
     // The agent reports a service without a valid name for its instance.
     if (policy === undefined || !service.ok) continue;
-    if (typeof policy === 'string') asked.push({ service: service.value, policy, container: name, created: createdAt });
-    else problems.push(...policy);
+    const valid = typeof policy === 'string';
+    if (!valid) problems.push(...policy);
+    asked.push({
+      ...{ service: service.value, container: name, created: createdAt },
+      policy: valid ? policy : undefined,
+    });
   }
   return { asked, problems };
 }

@@ -6,7 +6,7 @@ import type { Declared, Registration, RegistrationParts } from './registration.t
 export type RegistrationSetParts = {
   readonly openRegistration: (
     declared: Declared,
-    hooks: Pick<RegistrationParts, 'whenOwned' | 'onRefused' | 'departure' | 'onGone'>,
+    hooks: Pick<RegistrationParts, 'whenOwned' | 'onRefused' | 'departure' | 'onGone' | 'onAnnounced'>,
     /** More fields for the lines of its log. */
     about?: Readonly<Record<string, string>>,
   ) => Registration;
@@ -14,6 +14,8 @@ export type RegistrationSetParts = {
   readonly logger: Logger;
   /** An instance left the registry, after it retired or was dropped. */
   readonly onGone?: (name: string) => void;
+  /** The registry has an instance, or the new form of it. */
+  readonly onAnnounced?: () => void;
 };
 
 /** The registrations of an agent, by `service/id`: they come, change and go while the lease goes on. */
@@ -79,6 +81,7 @@ export class RegistrationSet {
       },
       departure: () => this.#openDeparture(),
       onGone: () => this.#forget(name),
+      onAnnounced: () => this.#parts.onAnnounced?.(),
     });
     this.#registrations.set(name, registration);
     return registration;

@@ -40,6 +40,8 @@ export type RegistrationParts = {
   /** For those that may retire: what they wait for, and when they are gone. */
   readonly departure?: () => Departure;
   readonly onGone?: () => void;
+  /** The registry has it, or the new form of it. */
+  readonly onAnnounced?: () => void;
 };
 
 type Desired = { readonly state: DesiredState; readonly instance: Instance };
@@ -271,6 +273,7 @@ export class Registration {
           { event: 'announced', address, revision: revisionText(revision), sinceStartMs: Math.round(now()) },
           `announced ${this.name} at ${address}`,
         );
+        this.#parts.onAnnounced?.();
         return;
       }
       case 'drained': {

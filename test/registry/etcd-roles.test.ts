@@ -150,7 +150,8 @@ describe('the users that `pointsman roles` makes', () => {
     if (!service.ok) throw new Error('web is a name');
     const policyIs = (text: string | undefined) =>
       until(`the policy is ${text}`, async () => (await registry.read('services/')).entries[0]?.value === text);
-    policies.update([{ service: service.value, policy: '{"hosts":["a.example"]}', container: 'web-1', created: 1 }]);
+    const asked = { service: service.value, container: 'web-1', created: 1, announced: true };
+    policies.update([{ ...asked, policy: '{"hosts":["a.example"]}' }]);
     await policyIs('{"hosts":["a.example"]}');
     policies.update([]);
     await policyIs(undefined);

@@ -10,6 +10,7 @@ export type ServedContainer = {
   readonly health?: 'starting' | 'healthy' | 'unhealthy';
   readonly stopSignal?: string;
   readonly startedAt?: string;
+  readonly createdAt?: string;
   readonly address?: string;
 };
 
@@ -45,11 +46,11 @@ export async function startEngineServer(
   const inspected = (id: string) => {
     const found = containers.get(id);
     if (found === undefined) return undefined;
-    const { name, labels = {}, status = 'running', health, stopSignal = '', startedAt, address = '10.9.0.1' } = found;
+    const { name, labels = {}, status = 'running', health, stopSignal = '', startedAt, createdAt, address = '10.9.0.1' } = found; // biome-ignore format: one line
     return {
       Id: id,
       Name: `/${name}`,
-      Created: '2026-01-01T00:00:00Z',
+      Created: createdAt ?? '2026-01-01T00:00:00Z',
       State: {
         Status: status,
         Running: status !== 'exited',

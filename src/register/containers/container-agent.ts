@@ -11,9 +11,10 @@ import { RegistrationSet, type RegistrationSetParts } from '../registration-set.
 import { type LabelContext, type LabelledInstance, readLabels } from './container-labels.ts';
 import type { SeenContainer } from './container-run.ts';
 import { ContainerWatch, type ContainerWatchParts } from './container-watch.ts';
-import type { ContainersFacts, PoliciesFacts } from './containers-facts.ts';
+import type { ContainersFacts } from './containers-facts.ts';
 import type { EngineRecord } from './engine-record.ts';
 import { isNamedById } from './own-container.ts';
+import { type Asked, type LabelledPolicies, mistakenServices, policiesFirst, withAnnounced } from './policies-first.ts'; // biome-ignore format: one line
 import { Terminations, type TerminationsParts } from './terminations.ts';
 import { type DeclaringContainer, type Doubled, type Want, wantedInstances } from './wanted-instances.ts';
 
@@ -32,21 +33,14 @@ export type ContainerAgentParts = Pick<RegistrationSetParts, 'openRegistration' 
   readonly policies: LabelledPolicies;
 };
 
-/** The policies of services that labels ask for. */
-type LabelledPolicies = {
-  /** Called with all containers of the engine at each change of one of them. */
-  readonly update: (containers: readonly Container[]) => void;
-  /** What is wrong with the labels of a container that are about policies. */
-  readonly problemsOf: (container: Container) => readonly Fault[];
-  readonly state: () => PoliciesFacts;
-  readonly close: () => Promise<void>;
-};
-
 /** How often to read this machine's addresses, in ms: no event reports a change. */
 const addressesEveryMs = 5000;
 
+/** One container that cannot be read must not hold up the policies of the others for longer, in ms. */
+const firstReadMs = 10_000;
+
 /** A container's labels as they were read: they never change, but its name, its networks and its health do. */
-type Reading = DeclaringContainer & { readonly problems: readonly Fault[] };
+type Reading = DeclaringContainer & { readonly problems: readonly Fault[]; readonly asked: readonly Asked[] };
 
 /** Announces the labelled containers of an engine, as they come, change and go. */
 export class ContainerAgent {
@@ -61,6 +55,8 @@ export class ContainerAgent {
   #due = false;
   #warnedOfHostname = false;
   #over = false;
+  /** Whether an instance waits for its policy. */
+  #holds = false;
   readonly #terminations: Terminations;
   #onUpdated: () => void = () => undefined;
 
@@ -71,6 +67,10 @@ export class ContainerAgent {
       ...parts,
       openRegistration: (declared, hooks) => parts.openRegistration(declared, hooks, this.#containerOf(declared)),
       onGone: () => this.#schedule(),
+      onAnnounced: () => this.#schedule(),
+    });
+    parts.policies.whenSettled(() => {
+      if (this.#holds) this.#schedule();
     });
     this.#terminations = new Terminations(parts);
     this.#watch = new ContainerWatch({ engine, logger, record, random, ownId, onChange: () => this.#schedule() });
@@ -157,9 +157,13 @@ export class ContainerAgent {
       const same = doubled.filter(({ container }) => container === id).map((one) => this.#doubled(seen.container, one));
       this.#report(seen.container, [...problems, ...same]);
     }
-    this.#carryOut(wanted);
+    // The policies come first: they decide whether an instance may be announced.
+    if (this.#hasReadAll()) this.#parts.policies.update(readings.flatMap((one) => this.#askedBy(one)));
+    const askedBy = new Map(readings.map(({ seen, asked }) => [seen.container.id, asked]));
+    const ready = policiesFirst(wanted, this.#wanted, askedBy, this.#parts.policies.isSettled);
+    this.#holds = ready.size < wanted.size;
+    this.#carryOut(ready);
     this.#passOn();
-    this.#parts.policies.update(readings.map((one) => one.seen.container));
     this.#onUpdated();
   }
 
@@ -167,8 +171,11 @@ export class ContainerAgent {
     const { container } = seen;
     const { ownContainer } = this.#watch;
     const { instances, problems } = readLabels(container, { ...this.#parts.context, ownContainer });
-    const faults = [...problems, ...this.#parts.policies.problemsOf(container)];
+    const { asked, problems: ofPolicies } = this.#parts.policies.read(container);
+    const faults = [...problems, ...ofPolicies];
+    const mistaken = mistakenServices(asked);
     const declaring = instances.flatMap((labelled) => {
+      if (mistaken.has(labelled.settings.service)) return [];
       const declared = declare(labelled.settings, announcer);
       if (declared instanceof Fault) {
         faults.push(
@@ -181,7 +188,23 @@ export class ContainerAgent {
       }
       return [{ labelled, declared: labelled.byHealthcheck ? checkedWithin(declared) : declared }];
     });
-    return { seen, instances: declaring, problems: faults };
+    return { seen, instances: declaring, problems: faults, asked };
+  }
+
+  /** As long as only some containers are read, the one that decides about a policy may be missing. */
+  #hasReadAll(): boolean {
+    const { known, staleMs } = this.#parts.record.state;
+    return known || staleMs >= firstReadMs;
+  }
+
+  #askedBy({ seen, instances, asked }: Reading): ReturnType<typeof withAnnounced> {
+    const announced = instances.map(({ declared: { instance } }) => {
+      const name = `${instance.service}/${instance.id}`;
+      const isIts = this.#wanted.get(name)?.container === seen.container.id;
+      const { state } = this.#registrations.all.get(name)?.state ?? {};
+      return { service: instance.service, announced: isIts && state === 'announced' };
+    });
+    return withAnnounced(asked, announced);
   }
 
   #carryOut(wanted: ReadonlyMap<string, Want>): void {

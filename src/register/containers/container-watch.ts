@@ -243,7 +243,7 @@ export class ContainerWatch {
   }
 
   #setAway(reason: string | undefined): void {
-    const { logger, engine, record } = this.#parts;
+    const { logger, engine, record, onChange } = this.#parts;
     const { location } = engine;
     if (reason === undefined) record.answers();
     else record.lost(reason);
@@ -254,6 +254,7 @@ export class ContainerWatch {
         { event: 'engine-connected', engine: location, containers: this.#seen.size },
         `follows the containers of ${location}`,
       );
+      onChange();
       return;
     }
     const message = `the instances of containers stay as they are: ${reason}`;
