@@ -235,12 +235,13 @@ export class ContainerAgent {
 
   /** Ends the applications of the containers that left, since their engine waits for that. */
   #passOn(): void {
+    this.#terminations.follow(this.#watch.seen);
     for (const { container, stage } of this.#watch.seen.values()) {
       if (stage !== 'leaving') continue;
       const names = [...this.#wanted].filter(([, want]) => want.container === container.id).map(([name]) => name);
       if (names.some((name) => this.#registrations.all.has(name))) continue;
       this.#watch.passedOn(container.id);
-      this.#terminations.begin(container);
+      this.#terminations.begin(container, names.length > 0);
     }
   }
 
