@@ -7,6 +7,7 @@ import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import { parseSetName, type SetName } from '../model/set-name.ts';
 import { type Entry, type Follower, keysFrom, type Registry, type RegistryEvent } from '../registry/registry.ts'; // biome-ignore format: one line
+import { backoffMs } from '../waiting/backoff.ts';
 import { SerialQueue } from '../waiting/serial-queue.ts';
 import { type ChosenPolicy, type ContainerPolicy, choosePolicies, hostPolicies } from './choose-policies.ts';
 import { HostEntries, type HostEntriesParts } from './host-entries.ts';
@@ -30,6 +31,8 @@ const setName = 'containers';
 const standInMs = 3000;
 /** How often to compare with the registry, which somebody may have changed. */
 const everyMs = 60_000;
+/** The pause after the policies could not be written. */
+const retry = { firstMs: 1000, mostMs: 15_000, jitter: 0.5 };
 
 /** Keeps the policies of services as the labels of their containers ask, together with the agents of the other hosts. */
 export class ContainerPolicies {
@@ -51,6 +54,8 @@ export class ContainerPolicies {
   #away: string | undefined = 'it has not answered yet';
   /** Why the policies could not be written. */
   #unapplied: string | undefined;
+  /** How often in a row. */
+  #failures = 0;
   #conflicts: readonly string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
@@ -83,7 +88,10 @@ export class ContainerPolicies {
   }
 
   #take(event: RegistryEvent): void {
-    if (event.kind === 'connected') this.#away = undefined;
+    if (event.kind === 'connected') {
+      this.#away = undefined;
+      if (this.#unapplied !== undefined) this.#applyIn(0);
+    }
     // A registry that refuses answers. Where labels ask for policies, the refusal of the write is reported.
     if (event.kind === 'disconnected') this.#away = event.denied === true ? undefined : event.reason;
     if (event.kind === 'snapshot') this.#entries = event.entries;
@@ -155,14 +163,16 @@ export class ContainerPolicies {
       await this.#carryOut(wanted, this.#hasBegun());
       this.#told.isNew('apply', undefined);
       this.#unapplied = undefined;
+      this.#failures = 0;
     } catch (error) {
       const reason = describe(error);
       this.#unapplied = reason;
+      this.#failures += 1;
       if (!signal.aborted && this.#told.isNew('apply', reason)) {
         logger.error({ event: 'labels-unapplied', reason }, `the policies of labels are tried again: ${reason}`);
       }
     }
-    this.#applyIn(this.#nextMs());
+    this.#applyIn(this.#failures === 0 ? this.#nextMs() : backoffMs(retry, this.#failures, this.#parts.random()));
   }
 
   /** Writes what it may: a policy that somebody else owns is left out, and told. */
