@@ -52,7 +52,15 @@ export async function run(invocation: Invocation): Promise<number> {
       spinner.stop();
       for (const [at, container] of containers.entries()) {
         const { id, name } = container;
-        const stopped = { id, name, isDrained: registered.has(id), until: parts.drains.ends(container), last };
+        const vanished = parts.drains.vanished(container);
+        const stopped = {
+          id,
+          name,
+          isDrained: registered.has(id),
+          vanished,
+          until: parts.drains.ends(container),
+          last,
+        };
         reportStop(stopped, outcomes[at] ?? { kind: 'stopped' }, json);
       }
       return outcomes.every(({ kind }) => kind === 'stopped') ? done : failed;
