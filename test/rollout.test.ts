@@ -136,6 +136,7 @@ describe('stop', () => {
     const ended = await run('stop', 'a', 'z');
     expect(ended.code).toBe(1);
     expect(ended.stderr.at(-1)).toContain('there is no container z');
+    expect((await run('stop', 'a', '')).stderr.at(-1)).toContain('there is no container ""');
     expect(engine.calls).toEqual([]);
   });
 });

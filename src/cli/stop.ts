@@ -1,5 +1,6 @@
 import type { Container } from '../engine/container.ts';
 import type { EngineApi } from '../engine/engine-api.ts';
+import { isContainerName } from '../engine/http-engine.ts';
 import { Fault } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
 import { readServices } from '../operate/read-services.ts';
@@ -106,6 +107,8 @@ async function drainAll(
   return new Set(registered);
 }
 
+const quoteOdd = (name: string): string => (isContainerName(name) ? name : JSON.stringify(name));
+
 type Found = Pick<ServingContainer, 'id' | 'name' | 'services'>;
 
 /** The containers with these names. Rejects when one does not exist: nothing is stopped then. */
@@ -114,7 +117,10 @@ async function inspectAll(engine: EngineApi, names: readonly string[]): Promise<
   const missing = found.flatMap(([name, container]) => (container === undefined ? [name] : []));
   if (missing.length > 0) {
     const hint = '`docker ps` lists the containers; --engine names the engine';
-    throw new Fault('not-found', `there is no container ${missing.join(', ')}`, { where: engine.location, hint });
+    throw new Fault('not-found', `there is no container ${missing.map(quoteOdd).join(', ')}`, {
+      where: engine.location,
+      hint,
+    });
   }
   const containers = new Map(found.flatMap(([, one]) => (one === undefined ? [] : [[one.id, one] as const])));
   return [...containers.values()].map(({ id, name, labels }: Container) => ({
