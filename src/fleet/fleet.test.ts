@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { change, drained, entry, idle, snapshot, value } from '../../test/support/barrier.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
+import { formatEnded } from './acknowledgement.ts';
 import { describeVanished } from './barrier.ts';
 import { Fleet } from './fleet.ts';
 
@@ -47,6 +48,23 @@ test('a balancer that vanishes after it drained an instance is not named', async
   vanishes('two');
   says('one', value(idle));
   expect(await wait).toEqual({ kind: 'reached', reached: ['one'], vanished: [] });
+});
+
+test('a balancer that left after its HAProxy had ended is not named', async () => {
+  const { says, vanishes, wait } = open();
+  says('two', formatEnded(value()));
+  vanishes('two');
+  says('one', value(idle));
+  expect(await wait).toEqual({ kind: 'reached', reached: ['one'], vanished: [] });
+});
+
+test('a balancer that left and came back is named when it vanishes', async () => {
+  const { says, vanishes, wait } = open();
+  says('two', formatEnded(value()));
+  says('two', value());
+  vanishes('two');
+  says('one', value(idle));
+  expect(await wait).toEqual({ kind: 'reached', reached: ['one'], vanished: ['two'] });
 });
 
 test('a balancer that vanishes and comes back is waited for', async () => {

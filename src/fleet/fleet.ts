@@ -58,7 +58,8 @@ export class Fleet {
       const finish = () => {
         stopListening();
         signal.removeEventListener('abort', finish);
-        const vanished = [...unanswered].filter((balancer) => !this.#view.balancers.has(balancer));
+        const { balancers, ended } = this.#view;
+        const vanished = [...unanswered].filter((balancer) => !balancers.has(balancer) && !ended.has(balancer));
         resolve({ ...verdict, vanished: vanished.sort() });
       };
       const look = () => {
