@@ -154,7 +154,8 @@ describe('an instance that leaves', () => {
     await two.acknowledges(revision, new Map([['web/a', 0]]));
     expect(await leaving.ended).toEqual({ code: 0, signal: null });
     const letGo = leaving.log.find(({ event }) => event === 'let-go');
-    expect(letGo).toMatchObject({ balancers: 1 });
+    expect(letGo).toMatchObject({ level: 'warn', balancers: 1, vanished: ['lb-1'] });
+    expect(letGo?.msg).toContain('lb-1 stopped answering before it confirmed the drain');
     expect(String(letGo?.['time']) >= finished).toBe(true);
   });
 

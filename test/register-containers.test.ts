@@ -78,6 +78,29 @@ test('a container with a harmless stop signal leaves first, and then gets SIGTER
   await process.logged('container-left');
 });
 
+test('a container that is renamed while it leaves is drained before it gets SIGTERM', async () => {
+  const { engine, agent, idOf, states, present, registry } = await start();
+  const sigurg = { stopSignal: 'SIGURG' };
+  engine.put('a', web('web-1', sigurg));
+  const balancer = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
+  await balancer.put('balancers/lb', '{"format":1}');
+  const process = agent();
+  const name = await until('it is there', () => idOf('web-1'));
+  engine.send('a', 'kill', { signal: '23' });
+  await until('it drains', () => states(name).at(-1) === 'draining');
+  engine.put('a', web('web-2', sigurg), 'rename');
+  // The agent has seen the rename once it announces a container that came later.
+  engine.put('b', web('web-3', { address: '10.9.0.3' }), 'start');
+  await until('the next one is there', () => idOf('web-3'));
+  expect(present()).toEqual(['web-1', 'web-3']);
+  expect(engine.requests).not.toContain('POST /containers/a/kill');
+  await balancer.close();
+  await until('the signal is passed on', () => engine.requests.includes('POST /containers/a/kill'));
+  expect(present()).toEqual(['web-3']);
+  await process.logged('container-left');
+  expect(process.log.map(({ event }) => event)).not.toContain('second-agent');
+});
+
 test('a second agent of the engine sends no SIGTERM while the first one drains', async () => {
   const { engine, agent, idOf, states, present, registry } = await start();
   engine.put('a', web('web-1', { stopSignal: 'SIGURG' }));

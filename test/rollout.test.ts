@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { startFakeEngine, startingCommand } from './support/fake-engine.ts';
 import { load, openRequest, startRollouts as start } from './support/rollouts.ts';
+import { until } from './support/until.ts';
 
 describe('rollout', () => {
   test('replaces containers under load without a failed request', async () => {
@@ -119,11 +120,28 @@ describe('stop', () => {
     expect((await answer).status).not.toBe(200);
   });
 
+  test('names a balancer that stops answering during the drain', async () => {
+    const { world, begin, overrides } = await start('a');
+    const balancer = world.registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
+    await balancer.put('balancers/lb-3', '{"format":1}');
+    const stopping = begin('stop', 'a', '--json');
+    await until('the container is drained', async () => (await overrides()).length === 1);
+    await balancer.close();
+    expect((await stopping.ended).code).toBe(0);
+    expect(JSON.parse(stopping.stdout.join(''))).toMatchObject({
+      outcome: 'stopped',
+      drained: false,
+      vanished: ['lb-3'],
+    });
+    expect(stopping.stderr.join('')).toContain('lb-3 stopped answering before it confirmed the drain');
+  });
+
   test('names a container that does not exist, and stops none of the others', async () => {
     const { engine, run } = await start('a');
     const ended = await run('stop', 'a', 'z');
     expect(ended.code).toBe(1);
     expect(ended.stderr.at(-1)).toContain('there is no container z');
+    expect((await run('stop', 'a', '')).stderr.at(-1)).toContain('there is no container ""');
     expect(engine.calls).toEqual([]);
   });
 });

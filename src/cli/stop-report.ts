@@ -9,6 +9,8 @@ export type AskedContainer = {
   readonly name: string;
   /** An agent had registered it. */
   readonly isDrained: boolean;
+  /** The balancers that vanished before they had drained it. */
+  readonly vanished: readonly string[];
   /** When its drain ends by itself, in ms since 1970, if it still stands. */
   readonly until: number | undefined;
   /** The services of all stopped containers that no other instance takes requests of. */
@@ -17,17 +19,23 @@ export type AskedContainer = {
 
 /** Prints what became of a container. */
 export function reportStop(container: AskedContainer, outcome: StopOutcome, json: boolean): void {
-  const { id, name, isDrained, until, last } = container;
+  const { id, name, isDrained, vanished, until, last } = container;
   const drainedUntil = until === undefined ? undefined : formatInstant(until);
   const { kind } = outcome;
   const because = 'because' in outcome ? outcome.because : undefined;
-  if (json) printJson({ container: name, id, outcome: kind, drained: isDrained, because, drainedUntil, last });
-  else print(`${name}: ${describeStop(outcome, isDrained, drainedUntil)}\n`);
+  const drained = isDrained && vanished.length === 0;
+  if (json) printJson({ container: name, id, outcome: kind, drained, because, drainedUntil, last, vanished });
+  else print(`${name}: ${describeStop(outcome, container, drainedUntil)}\n`);
 }
 
-function describeStop(outcome: StopOutcome, isDrained: boolean, drainedUntil: string | undefined): string {
+function describeStop(
+  outcome: StopOutcome,
+  { isDrained, vanished }: AskedContainer,
+  drainedUntil: string | undefined,
+): string {
   switch (outcome.kind) {
     case 'stopped':
+      if (vanished.length > 0) return `stopped; not drained by ${vanished.join(', ')}`;
       return isDrained ? 'drained and stopped' : 'stopped; no agent had registered it';
     case 'not-running':
       return 'was not running, so there was nothing to stop';

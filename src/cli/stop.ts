@@ -1,5 +1,6 @@
 import type { Container } from '../engine/container.ts';
 import type { EngineApi } from '../engine/engine-api.ts';
+import { isContainerName } from '../engine/http-engine.ts';
 import { Fault } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
 import { readServices } from '../operate/read-services.ts';
@@ -53,7 +54,15 @@ export async function run(invocation: Invocation): Promise<number> {
       spinner.stop();
       for (const [at, container] of containers.entries()) {
         const { id, name } = container;
-        const stopped = { id, name, isDrained: registered.has(id), until: parts.drains.ends(container), last };
+        const vanished = parts.drains.vanished(container);
+        const stopped = {
+          id,
+          name,
+          isDrained: registered.has(id),
+          vanished,
+          until: parts.drains.ends(container),
+          last,
+        };
         reportStop(stopped, outcomes[at] ?? { kind: 'stopped' }, json);
       }
       return outcomes.every(({ kind }) => kind === 'stopped' || kind === 'not-running') ? done : failed;
@@ -99,6 +108,8 @@ async function drainAll(
   return new Set(registered);
 }
 
+const quoteOdd = (name: string): string => (isContainerName(name) ? name : JSON.stringify(name));
+
 type Found = Pick<ServingContainer, 'id' | 'name' | 'services'> & Pick<Container, 'phase' | 'stopTimeoutMs'>;
 
 /** The containers with these names. Rejects when one does not exist: nothing is stopped then. */
@@ -107,7 +118,10 @@ async function inspectAll(engine: EngineApi, names: readonly string[]): Promise<
   const missing = found.flatMap(([name, container]) => (container === undefined ? [name] : []));
   if (missing.length > 0) {
     const hint = '`docker ps` lists the containers; --engine names the engine';
-    throw new Fault('not-found', `there is no container ${missing.join(', ')}`, { where: engine.location, hint });
+    throw new Fault('not-found', `there is no container ${missing.map(quoteOdd).join(', ')}`, {
+      where: engine.location,
+      hint,
+    });
   }
   const containers = new Map(found.flatMap(([, one]) => (one === undefined ? [] : [[one.id, one] as const])));
   return [...containers.values()].map(({ id, name, labels, phase, stopTimeoutMs }) => ({

@@ -4,6 +4,7 @@ import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import { parseSetName } from '../model/set-name.ts';
 import { type Entry, type Follower, keysFrom, type Registry, type RegistryEvent } from '../registry/registry.ts'; // biome-ignore format: one line
+import { backoffMs } from '../waiting/backoff.ts';
 import { SerialQueue } from '../waiting/serial-queue.ts';
 import { type ChosenPolicies, type ChosenPolicy, type ContainerPolicy, choosePolicies, hostPolicies, setOfLabels } from './choose-policies.ts'; // biome-ignore format: one line
 import { HostEntries, type HostEntriesParts } from './host-entries.ts';
@@ -35,6 +36,8 @@ type Wanted = {
 const standInMs = 3000;
 /** How often to compare with the registry, which somebody may have changed. */
 const everyMs = 60_000;
+/** The pause after the policies could not be written. */
+const retry = { firstMs: 1000, mostMs: 15_000, jitter: 0.5 };
 
 /** Keeps the policies of services as the labels of their containers ask, together with the agents of the other hosts. */
 export class ContainerPolicies {
@@ -61,6 +64,8 @@ export class ContainerPolicies {
   #denied = false;
   /** Why the policies could not be written. */
   #unapplied: string | undefined;
+  /** How often in a row. */
+  #failures = 0;
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
   #onSettled: () => void = () => undefined;
@@ -120,7 +125,10 @@ export class ContainerPolicies {
   }
 
   #take(event: RegistryEvent): void {
-    if (event.kind === 'connected') this.#away = undefined;
+    if (event.kind === 'connected') {
+      this.#away = undefined;
+      if (this.#unapplied !== undefined) this.#applyIn(0);
+    }
     // A registry that refuses answers. Where labels ask for policies, the refusal of the write is reported.
     if (event.kind === 'disconnected') {
       this.#away = event.denied === true ? undefined : event.reason;
@@ -212,15 +220,17 @@ export class ContainerPolicies {
       await this.#writer.write(wanted, { prune: this.#hasBegun(), keep }, signal);
       this.#told.isNew('apply', undefined);
       this.#unapplied = undefined;
+      this.#failures = 0;
     } catch (error) {
       const reason = describe(error);
       this.#unapplied = reason;
+      this.#failures += 1;
       if (!signal.aborted && this.#told.isNew('apply', reason)) {
         logger.error({ event: 'labels-unapplied', reason }, `the policies of labels are tried again: ${reason}`);
       }
     }
     for (const { service, policy } of wanted) this.#attempted.set(service, policy);
     this.#onSettled();
-    this.#applyIn(this.#nextMs());
+    this.#applyIn(this.#failures === 0 ? this.#nextMs() : backoffMs(retry, this.#failures, this.#parts.random()));
   }
 }

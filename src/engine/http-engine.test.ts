@@ -28,6 +28,14 @@ describe('an engine', () => {
     expect(await engine.stop('f00d')).toBe('stopped');
   });
 
+  test.each(['', '.', '..', 'a b/../c', 'f00d/../f00d', '-f', 'a?b'])('has no container %j', async (name) => {
+    const path = join(dir, 'engine.sock');
+    const server = await startEngineServer(path);
+    server.put('f00d', { name: 'web-1' });
+    expect(await engineAt(path).inspect(name)).toBeUndefined();
+    expect(server.requests).toEqual([]);
+  });
+
   test('that does not run is named with what to look at', async () => {
     const path = join(dir, 'none.sock');
     await expect(engineAt(path).list()).rejects.toMatchObject({

@@ -54,6 +54,7 @@ export class HttpEngine implements EngineApi {
   }
 
   async inspect(container: string, signal?: AbortSignal) {
+    if (!isContainerName(container)) return undefined;
     const what = `GET /containers/${container}/json`;
     const answer = await this.#ask('GET', pathOf(container, 'json'), signal, deadlineMs);
     if (answer.status === 404) return undefined;
@@ -208,6 +209,9 @@ const hints: Readonly<Record<string, string>> = {
 function filterOf(filters: Readonly<Record<string, readonly string[]>>): string {
   return encodeURIComponent(JSON.stringify(filters));
 }
+
+/** Whether a container can have this id or name. Engines answer with a redirection to a path that ends up elsewhere, as that of `..` does. */
+export const isContainerName = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(text);
 
 const pathOf = (container: string, rest: string): string => `/containers/${encodeURIComponent(container)}/${rest}`;
 

@@ -252,6 +252,21 @@ function sum(...all: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string
   return total;
 }
 
+/**
+ * The last value of a balancer whose HAProxy has ended, from its value before: those who wait can tell it from one whose lease ended.
+ * Older versions ignore the field.
+ */
+export const formatEnded = (value: string): string => {
+  const record = parseRecord(value);
+  return JSON.stringify({ ...(record.ok ? Object.fromEntries(record.value) : {}), ended: true });
+};
+
+/** Whether it is such a value. */
+export function hasEnded(value: string): boolean {
+  const record = parseRecord(value);
+  return record.ok && record.value.get('ended') === true;
+}
+
 /** The owner of an acknowledgement in any format; undefined without one. */
 export function ownerOf(value: string): string | undefined {
   const record = parseRecord(value);

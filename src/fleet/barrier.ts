@@ -57,6 +57,9 @@ export type BarrierState =
   | { readonly kind: 'waiting'; readonly reached: readonly string[]; readonly missing: readonly Missing[] }
   | { readonly kind: 'reached'; readonly reached: readonly string[] };
 
+/** How a wait ended. `vanished`: the balancers whose lease ended during the wait, before they were where they should be. */
+export type WaitVerdict = BarrierState & { readonly vanished: readonly string[] };
+
 /**
  * The missing balancers, and why. The last acknowledgements count while the registry is unavailable: an acknowledgement stays
  * true.
@@ -142,6 +145,13 @@ function concerns({ key, reason }: Refusal, { service, id, goal }: Awaited): boo
   if (key === policyKey(service)) return goal === 'serves' && reason !== heldReason;
   if (id !== undefined) return key === instanceKey(service, id) || key === allInstancesKey(service);
   return key.startsWith(instanceKey(service, ''));
+}
+
+/** A clause about balancers that vanished during a drain; undefined when none has. Their pointsman may hang while their HAProxy serves. */
+export function describeVanished(vanished: readonly string[]): string | undefined {
+  if (vanished.length === 0) return undefined;
+  const [it, its] = vanished.length === 1 ? ['it', 'its'] : ['they', 'their'];
+  return `${vanished.join(', ')} stopped answering before ${it} confirmed the drain, and ${its} HAProxy may still send requests`;
 }
 
 /** A clause for a log or a person, after the balancer's name. */

@@ -1,6 +1,6 @@
 import type { Parsed } from '../model/parsed.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
-import { type Acknowledgement, balancerOf, parseAcknowledgement } from './acknowledgement.ts';
+import { type Acknowledgement, balancerOf, hasEnded, parseAcknowledgement } from './acknowledgement.ts';
 
 /** The live balancers, according to the registry. */
 export type FleetView = {
@@ -10,20 +10,29 @@ export type FleetView = {
   readonly away: string | undefined;
   /** By id. One whose value cannot be read lives all the same. */
   readonly balancers: ReadonlyMap<string, Parsed<Acknowledgement>>;
+  /** The balancers that left after their HAProxy had ended. The lease of one that is in neither has ended, and its HAProxy may serve. */
+  readonly ended: ReadonlySet<string>;
 };
 
-export const emptyFleet: FleetView = { cluster: undefined, away: 'it has not answered yet', balancers: new Map() };
+export const emptyFleet: FleetView = {
+  cluster: undefined,
+  away: 'it has not answered yet',
+  balancers: new Map(),
+  ended: new Set(),
+};
 
 /** Folds an event of a follower of `fleetKeys`. */
 export function foldFleet(view: FleetView, event: RegistryEvent): FleetView {
   switch (event.kind) {
     case 'snapshot': {
-      return { cluster: event.cluster, away: undefined, balancers: balancersOf(event.entries.values()) };
+      const [balancers, ended] = [new Map<string, Parsed<Acknowledgement>>(), new Set(view.ended)];
+      for (const entry of event.entries.values()) fold(balancers, ended, { kind: 'put', entry });
+      return { cluster: event.cluster, away: undefined, balancers, ended };
     }
     case 'changes': {
-      const balancers = new Map(view.balancers);
-      for (const change of event.changes) fold(balancers, change);
-      return { ...view, balancers };
+      const [balancers, ended] = [new Map(view.balancers), new Set(view.ended)];
+      for (const change of event.changes) fold(balancers, ended, change);
+      return { ...view, balancers, ended };
     }
     case 'connected':
       return { ...view, away: view.cluster === undefined ? view.away : undefined };
@@ -37,15 +46,22 @@ export function foldFleet(view: FleetView, event: RegistryEvent): FleetView {
 /** The balancers of these entries, which were read at one time. */
 export function balancersOf(entries: Iterable<Entry>): FleetView['balancers'] {
   const balancers = new Map<string, Parsed<Acknowledgement>>();
-  for (const entry of entries) fold(balancers, { kind: 'put', entry });
+  for (const entry of entries) fold(balancers, new Set(), { kind: 'put', entry });
   return balancers;
 }
 
-function fold(balancers: Map<string, Parsed<Acknowledgement>>, change: Change): void {
+function fold(balancers: Map<string, Parsed<Acknowledgement>>, ended: Set<string>, change: Change): void {
   const id = balancerOf(change.kind === 'put' ? change.entry.key : change.key);
   if (id === undefined) return;
-  if (change.kind === 'put' && isBalancer(change.entry)) balancers.set(id, parseAcknowledgement(change.entry.value));
-  else balancers.delete(id);
+  if (change.kind === 'delete' || !isBalancer(change.entry)) {
+    balancers.delete(id);
+  } else if (hasEnded(change.entry.value)) {
+    balancers.delete(id);
+    ended.add(id);
+  } else {
+    balancers.set(id, parseAcknowledgement(change.entry.value));
+    ended.delete(id);
+  }
 }
 
 /** A key that a hand wrote is no balancer: it has no lease, and would be waited for for ever. */

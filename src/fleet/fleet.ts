@@ -1,5 +1,5 @@
 import { type Follower, fleetKeys, type Registry } from '../registry/registry.ts';
-import { type Awaited, type BarrierState, evaluateBarrier, isOver } from './barrier.ts';
+import { type Awaited, type BarrierState, evaluateBarrier, isOver, type WaitVerdict } from './barrier.ts';
 import { emptyFleet, type FleetView, foldFleet } from './fleet-view.ts';
 
 /** Follows what the balancers acknowledge. */
@@ -50,16 +50,24 @@ export class Fleet {
     awaited: Awaited,
     signal: AbortSignal,
     onProgress: (verdict: BarrierState) => void = () => undefined,
-  ): Promise<BarrierState> {
+  ): Promise<WaitVerdict> {
     return new Promise((resolve) => {
       let verdict = evaluateBarrier(this.#view, awaited);
+      /** The balancers that were missing when they were last seen. */
+      const unanswered = new Set<string>();
       const finish = () => {
         stopListening();
         signal.removeEventListener('abort', finish);
-        resolve(verdict);
+        const { balancers, ended } = this.#view;
+        const vanished = [...unanswered].filter((balancer) => !balancers.has(balancer) && !ended.has(balancer));
+        resolve({ ...verdict, vanished: vanished.sort() });
       };
       const look = () => {
         verdict = evaluateBarrier(this.#view, awaited);
+        if (verdict.kind === 'waiting' || verdict.kind === 'reached') {
+          for (const balancer of verdict.reached) unanswered.delete(balancer);
+        }
+        if (verdict.kind === 'waiting') for (const { balancer } of verdict.missing) unanswered.add(balancer);
         onProgress(verdict);
         if (isOver(verdict, awaited)) finish();
       };

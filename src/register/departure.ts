@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Awaited, type BarrierState, describeObstacle } from '../fleet/barrier.ts';
+import { type Awaited, type BarrierState, describeObstacle, describeVanished } from '../fleet/barrier.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import type { Instance } from '../model/instance.ts';
 import { formatDuration } from '../model/quantity.ts';
@@ -60,7 +60,16 @@ export class Departure {
     });
     clearTimeout(timer);
     const about = { revision: String(revision), ms: Math.round(now() - started) };
-    if (verdict.kind === 'reached') {
+    const { vanished } = verdict;
+    const lost = describeVanished(vanished);
+    const isOver = verdict.kind === 'reached' || verdict.kind === 'nobody';
+    if (isOver && lost !== undefined) {
+      const balancers = verdict.kind === 'reached' ? verdict.reached.length : 0;
+      logger.warn(
+        { event: 'let-go', ...about, balancers, vanished },
+        `no other balancer sends it requests, but ${lost}`,
+      );
+    } else if (verdict.kind === 'reached') {
       const balancers = verdict.reached.length;
       logger.info({ event: 'let-go', ...about, balancers }, 'no balancer sends it requests any more, and none is open');
     } else if (verdict.kind === 'nobody') {
@@ -70,7 +79,8 @@ export class Departure {
       const open = openOf(verdict);
       const why = signal.aborted ? 'leaving at once, as asked' : `not drained within ${formatDuration(drainTimeoutMs)}`;
       const registry = away === undefined ? [] : [`the registry is unavailable: ${away}`];
-      const text = [why, ...open.map(({ balancer, missing }) => `${balancer} ${missing}`), ...registry].join('; ');
+      const texts = open.map(({ balancer, missing }) => `${balancer} ${missing}`);
+      const text = [why, ...texts, ...(lost === undefined ? [] : [lost]), ...registry].join('; ');
       logger.warn({ event: 'drain-incomplete', ...about, open, registryAway: away }, text);
     }
   }

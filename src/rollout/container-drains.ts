@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { describeVanished } from '../fleet/barrier.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { describe } from '../model/fault.ts';
 import type { Instance } from '../model/instance.ts';
@@ -36,6 +37,8 @@ export class ContainerDrains {
   readonly #parts: ContainerDrainsParts;
   /** The drained instances, by container: the registry forgets them before their drain ends. */
   readonly #drained = new Map<string, readonly Instance[]>();
+  /** The balancers that vanished before they had drained a container, by container. */
+  readonly #vanished = new Map<string, readonly string[]>();
 
   constructor(parts: ContainerDrainsParts) {
     this.#parts = parts;
@@ -64,19 +67,25 @@ export class ContainerDrains {
       throw error;
     }
     const missing = new Map<string, readonly string[]>();
+    const vanished = new Map<string, readonly string[]>();
     const open = () => [...missing.values()].flat().sort();
     await Promise.all(
       all.map(async (instance) => {
         const name = nameOf(instance);
-        missing.set(
-          name,
-          await this.#drainedOne(instance, limit, (now) => {
-            missing.set(name, now);
-            onProgress(`draining: ${open().join('; ')}`);
-          }),
-        );
+        const drained = await this.#drainedOne(instance, limit, (now) => {
+          missing.set(name, now);
+          onProgress(`draining: ${open().join('; ')}`);
+        });
+        missing.set(name, drained.missing);
+        vanished.set(name, drained.vanished);
       }),
     );
+    for (const { id } of containers) {
+      const own = (this.#drained.get(id) ?? []).flatMap((instance) => vanished.get(nameOf(instance)) ?? []);
+      this.#vanished.set(id, [...new Set(own)].sort());
+    }
+    const lost = describeVanished([...new Set([...vanished.values()].flat())].sort());
+    if (lost !== undefined) onWarning(lost);
     if (open().length === 0) return { ok: true };
     const away = this.#silence();
     const because = `not drained within ${formatDuration(drainTimeoutMs)}: ${few(away === undefined ? open() : [away, ...open()])}`;
@@ -102,6 +111,11 @@ export class ContainerDrains {
     const { standing } = this.#parts.drains;
     const ends = (this.#drained.get(id) ?? []).flatMap((instance) => standing.get(nameOf(instance)) ?? []);
     return ends.length === 0 ? undefined : Math.max(...ends);
+  }
+
+  /** The balancers that vanished before they had drained a container: their HAProxy may still send it requests. */
+  vanished({ id }: Pick<Container, 'id'>): readonly string[] {
+    return this.#vanished.get(id) ?? [];
   }
 
   /**
@@ -145,7 +159,7 @@ export class ContainerDrains {
     instance: Instance,
     limit: AbortSignal,
     onProgress: (missing: readonly string[]) => void,
-  ): Promise<readonly string[]> {
+  ): ReturnType<Drains['drained']> {
     const { instances, drains } = this.#parts;
     const over = new AbortController();
     const stop = AbortSignal.any([limit, over.signal]);
@@ -155,10 +169,10 @@ export class ContainerDrains {
       .then((gone) => {
         if (gone === true) over.abort();
       });
-    const missing = await drains.drained(instance, stop, onProgress);
+    const drained = await drains.drained(instance, stop, onProgress);
     const isGone = over.signal.aborted;
     over.abort();
-    return isGone ? [] : missing;
+    return isGone ? { ...drained, missing: [] } : drained;
   }
 }
 

@@ -21,6 +21,9 @@ export type DrainsParts = {
 
 type Subject = Pick<Instance, 'service' | 'id'>;
 
+/** What is missing, as clauses, and the balancers that vanished before they had drained it. */
+type Drained = { readonly missing: readonly string[]; readonly vanished: readonly string[] };
+
 /** A drain that stands, or may stand, and the override that it replaced. */
 type Standing = {
   readonly target: OverrideTarget;
@@ -56,19 +59,20 @@ export class Drains {
 
   /**
    * Resolves when no balancer sends it requests and none is open, or with what is missing when `signal` aborts: `lb-1 has 2 open
-   * requests (web/web-1)`.
+   * requests (web/web-1)`. A balancer that vanishes is not waited for.
    */
   async drained(
     { service, id }: Subject,
     signal: AbortSignal,
     onProgress: (missing: readonly string[]) => void,
-  ): Promise<readonly string[]> {
+  ): Promise<Drained> {
     const name = nameOf({ service, id });
     const revision = this.#standing.get(name)?.revision;
-    if (revision === undefined) return [];
+    if (revision === undefined) return { missing: [], vanished: [] };
     const awaited: Awaited = { goal: 'drained', service, id, revision };
     const missing = (verdict: BarrierState) => missingOf(verdict, name);
-    return missing(await this.#parts.fleet.wait(awaited, signal, (verdict) => onProgress(missing(verdict))));
+    const verdict = await this.#parts.fleet.wait(awaited, signal, (now) => onProgress(missing(now)));
+    return { missing: missing(verdict), vanished: verdict.vanished };
   }
 
   /** The instances that are drained, or may be, `web/web-1`, each with when that ends by itself, in ms since 1970. */

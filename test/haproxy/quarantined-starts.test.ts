@@ -64,9 +64,16 @@ describe('a balancer that starts again', () => {
     await first.applied();
     if (how === 'was killed') {
       // Its rounds are lost with it; HAProxy goes on running, and the test ends it so that it is started again.
-      await until('the catalog is saved', async () =>
-        (await readFile(first.paths.lastKnown, 'utf8')).includes('/missing'),
-      );
+      await until('the catalog and the quarantine are saved', async () => {
+        const [known, held] = await Promise.all(
+          [first.paths.lastKnown, first.paths.quarantine].map((file) => readFile(file, 'utf8').catch(() => '')),
+        );
+        return (
+          (known?.split('/missing').length ?? 0) > 2 &&
+          held?.includes('"service":"web"') &&
+          held.includes('"service":"x"')
+        );
+      });
       const [saved, quarantine] = [await readFile(first.paths.lastKnown), await readFile(first.paths.quarantine)];
       await first.stop({ keep: true });
       await writeFile(first.paths.lastKnown, saved);

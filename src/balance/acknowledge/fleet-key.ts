@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { keyBeside, ownerOf } from '../../fleet/acknowledgement.ts';
+import { formatEnded, keyBeside, ownerOf } from '../../fleet/acknowledgement.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import { balancerKey } from '../../model/key.ts';
 import { quote } from '../../model/parsed.ts';
@@ -109,8 +109,15 @@ export class FleetKey {
       ' until the lease of the other one expires. If the other one still runs, give each balancer its own --id';
     logger.warn({ event: 'id-taken', id, key: beside, holder: this.#holder }, text);
   }
+  /** Removes the key, after a last value that says that nothing serves any more. */
   async close(): Promise<void> {
     clearTimeout(this.#again);
+    const { id, owner } = this.#parts;
+    if (this.#value !== undefined && this.#refused === undefined) {
+      const key = this.#beside === undefined ? balancerKey(id) : keyBeside(id, owner);
+      // Without it, others only know less.
+      await this.#session?.put(key, formatEnded(this.#value), timeLimit(closeMs / 2)).catch(() => undefined);
+    }
     await this.#session?.close(timeLimit(closeMs));
   }
 

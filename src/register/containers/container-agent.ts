@@ -51,6 +51,8 @@ export class ContainerAgent {
   /** The logged problems of each container, so that each is logged once. */
   readonly #complaints = new Map<string, string>();
   #wanted: ReadonlyMap<string, Want> = new Map();
+  /** The container of each wanted or present registration. One that was renamed while it leaves has registrations under both names. */
+  readonly #containers = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
   #due = false;
   #warnedOfHostname = false;
@@ -211,7 +213,11 @@ export class ContainerAgent {
     const before = this.#wanted;
     this.#wanted = wanted;
     for (const [name, want] of before) if (!wanted.has(name) && want.how !== 'drop') this.#takeOut(name, want);
+    for (const name of this.#containers.keys()) {
+      if (!wanted.has(name) && !this.#registrations.all.has(name)) this.#containers.delete(name);
+    }
     for (const [name, { how, declared, container }] of wanted) {
+      this.#containers.set(name, container);
       const former = before.get(name);
       const same =
         former !== undefined &&
@@ -239,6 +245,10 @@ export class ContainerAgent {
 
   #takeOut(name: string, { container: id }: Want): void {
     const seen = this.#watch.seen.get(id);
+    if (seen?.stage === 'leaving' && ['running', 'stopping'].includes(seen.container.phase)) {
+      this.#registrations.retire(name);
+      return;
+    }
     if (seen?.stage === 'up' && seen.container.phase === 'running') {
       // It still runs, and declares the instance under another name: the requests of this one may end.
       if (seen.container.health !== 'unhealthy') {
@@ -263,12 +273,13 @@ export class ContainerAgent {
 
   /** Ends the applications of the containers that left, since their engine waits for that. */
   #passOn(): void {
+    this.#terminations.follow(this.#watch.seen);
     for (const { container, stage } of this.#watch.seen.values()) {
       if (stage !== 'leaving') continue;
-      const names = [...this.#wanted].filter(([, want]) => want.container === container.id).map(([name]) => name);
+      const names = [...this.#containers].filter(([, id]) => id === container.id).map(([name]) => name);
       if (names.some((name) => this.#registrations.all.has(name))) continue;
       this.#watch.passedOn(container.id);
-      this.#terminations.begin(container);
+      this.#terminations.begin(container, names.length > 0);
     }
   }
 

@@ -12,30 +12,37 @@ const everyMs = 100;
 
 /**
  * Waits until the registry has no instance of the container, whichever agent announced it: a second agent of the same engine may still
- * drain it. Calls `onPresent` once with the keys that it finds. Resolves with false when that takes longer than `limitMs`.
+ * drain it. Calls `onPresent` once with the keys that it finds. Resolves with false when that takes longer than `limitMs`, or when the
+ * registry does not answer within `silentMs`.
  */
 export function untilUnannounced(
   registry: Pick<Registry, 'read'>,
   container: Pick<Container, 'id' | 'labels'>,
   {
     limitMs,
+    silentMs,
     signal,
     onPresent,
-  }: { limitMs: number; signal: AbortSignal; onPresent: (keys: readonly string[]) => void },
+  }: { limitMs: number; silentMs: number; signal: AbortSignal; onPresent: (keys: readonly string[]) => void },
 ): Promise<boolean> {
-  return withTimeLimit(limitMs, signal, async (limit) => {
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(), silentMs);
+  const either = AbortSignal.any([signal, silence.signal]);
+  const unannounced = withTimeLimit(limitMs, either, async (limit) => {
     for (let told = false; !limit.aborted; ) {
       // A registry that does not answer is asked again, since it may have an instance. A user without the right to read never learns more.
       const keys = await keysOf(registry, container, limit).catch((error: unknown) =>
         errorCode(error) === 'registry-denied' ? [] : undefined,
       );
       if (keys?.length === 0) return true;
+      if (keys !== undefined) clearTimeout(timer);
       if (keys !== undefined && !told) onPresent(keys);
       told ||= keys !== undefined;
       await pause(everyMs, undefined, { signal: limit }).catch(() => undefined);
     }
     return false;
   });
+  return unannounced.finally(() => clearTimeout(timer));
 }
 
 async function keysOf(

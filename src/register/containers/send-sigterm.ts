@@ -31,7 +31,8 @@ export async function sendSigterm(
   for (let failures = 0; ; ) {
     try {
       // Without the inspection, a run that began meanwhile would get the signal.
-      if (failures > 0 && (await engine.inspect(id))?.startedAt !== startedAt) return 'ended';
+      const present = await engine.inspect(id);
+      if (present === undefined || present.phase === 'over' || present.startedAt !== startedAt) return 'ended';
       return (await engine.kill(id, 'TERM')) ? 'engine' : 'ended';
     } catch (error) {
       if (await terminateDirectly(container)) return 'directly';

@@ -3,6 +3,7 @@ import type { Container } from '../../engine/container.ts';
 import type { EngineApi } from '../../engine/engine-api.ts';
 import { describe } from '../../model/fault.ts';
 import type { Registry } from '../../registry/registry.ts';
+import type { SeenContainer } from './container-run.ts';
 import { untilUnannounced } from './other-agents.ts';
 import { sendSigterm, terminateProcess } from './send-sigterm.ts';
 
@@ -14,6 +15,15 @@ export type TerminationsParts = {
   readonly logger: Logger;
 };
 
+/**
+ * How long a registry that does not answer may keep SIGTERM from a container that this agent announced nothing of, in ms: an election in
+ * etcd takes 1 to 3 s. The application needs the rest of the stop time-out, or the engine would kill it before it gets SIGTERM.
+ */
+const silentMs = 3000;
+
+/** The present run of a container. */
+type Run = { readonly startedAt: string; readonly over: AbortController };
+
 /** Passes SIGTERM on to the applications of containers that have left: their engine sent them a signal that they ignore. */
 export class Terminations {
   readonly #parts: TerminationsParts;
@@ -21,14 +31,25 @@ export class Terminations {
   /** Aborts when the agent is about to end. */
   readonly #settling = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
+  /** The runs whose SIGTERM waits for other agents, by container. */
+  readonly #waiting = new Map<string, Run>();
 
   constructor(parts: TerminationsParts) {
     this.#parts = parts;
   }
 
-  begin(container: Container): void {
-    const terminated = this.#terminate(container).finally(() => this.#underWay.delete(terminated));
+  /** `announced`: this agent announced an instance of it, or tried to. */
+  begin(container: Container, announced: boolean): void {
+    const terminated = this.#terminate(container, announced).finally(() => this.#underWay.delete(terminated));
     this.#underWay.add(terminated);
+  }
+
+  /** Tells which containers there are now: a run that has ended gets no SIGTERM any more. */
+  follow(seen: ReadonlyMap<string, SeenContainer>): void {
+    for (const [id, { startedAt, over }] of this.#waiting) {
+      const now = seen.get(id);
+      if (now?.container.startedAt !== startedAt || now.stage === 'ending') over.abort();
+    }
   }
 
   /** Resolves when those that are under way have ended. From now on, each is attempted once more at most. */
@@ -43,31 +64,42 @@ export class Terminations {
     return this.idle();
   }
 
-  async #terminate(container: Container): Promise<void> {
+  async #terminate(container: Container, announced: boolean): Promise<void> {
     const { engine, logger } = this.#parts;
     const { id, name } = container;
     const about = { container: name, containerId: id };
-    await this.#untilUnannounced(container);
+    const hasEnded = await this.#untilUnannounced(container, announced);
     const onFailure = (error: unknown) => {
       const reason = describe(error);
       const message = `${name} left, and gets no SIGTERM yet: ${reason}; pointsman sends it again until the container has ended`;
       logger.error({ event: 'container-not-ended', ...about, reason }, message);
     };
-    const lastAttempt = this.#settling.signal;
-    const sent = await sendSigterm(container, { engine, lastAttempt, terminateDirectly: terminateProcess, onFailure });
+    const options = { engine, lastAttempt: this.#settling.signal, terminateDirectly: terminateProcess, onFailure };
+    const sent = hasEnded ? 'ended' : await sendSigterm(container, options);
     if (sent === 'failed') return;
     const end = { engine: 'sent SIGTERM to it', directly: 'sent SIGTERM to its first process, without the engine' };
     const message = sent === 'ended' ? `${name} left; it has ended` : `${name} left; pointsman ${end[sent]}`;
     logger.info({ event: 'container-left', ...about }, message);
   }
 
-  async #untilUnannounced(container: Container): Promise<void> {
-    const { registry, drainTimeoutMs, logger } = this.#parts;
-    const { id, name } = container;
+  /** Resolves with whether the run of the container ended meanwhile. */
+  async #untilUnannounced(container: Container, announced: boolean): Promise<boolean> {
+    const { registry, drainTimeoutMs: limitMs, logger } = this.#parts;
+    const { id, name, startedAt, stopTimeoutMs } = container;
     const onPresent = (keys: readonly string[]) => {
       const message = `SIGTERM for ${name} waits until another agent has removed ${keys.join(', ')}: run one agent for each engine`;
       logger.warn({ event: 'second-agent', container: name, containerId: id, keys }, message);
     };
-    await untilUnannounced(registry, container, { limitMs: drainTimeoutMs, signal: this.#closing.signal, onPresent });
+    const run: Run = { startedAt, over: new AbortController() };
+    this.#waiting.set(id, run);
+    await untilUnannounced(registry, container, {
+      limitMs,
+      // A negative time-out is none.
+      silentMs: announced || stopTimeoutMs < 0 ? limitMs : Math.min(limitMs, silentMs, stopTimeoutMs / 2),
+      signal: AbortSignal.any([this.#closing.signal, run.over.signal]),
+      onPresent,
+    });
+    if (this.#waiting.get(id) === run) this.#waiting.delete(id);
+    return run.over.signal.aborted;
   }
 }
