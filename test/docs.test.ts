@@ -134,6 +134,7 @@ test('every flag that is named is one', async () => {
     '--flag',
     '--stop-signal',
     '--no-recreate',
+    '--scale',
   ];
   const named = pages.flatMap(({ name, flags: all }) => all.map((flag) => ({ name, flag })));
   expect(named.length).toBeGreaterThan(50);
