@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Registry, Session } from '../src/registry/registry.ts';
 import { ask } from './support/ask.ts';
 import { type ServedContainer, startEngineServer } from './support/engine-server.ts';
 import { freePort } from './support/ports.ts';
@@ -30,6 +31,13 @@ async function start(options: Parameters<typeof startEngineServer>[1] = {}) {
   const idOf = (name: string) =>
     [...recorder.view.keys()].find((key) => key.endsWith(`-${name}`))?.slice('instances/'.length);
   return { ...scenario, engine, agent, present, idOf };
+}
+
+/** A balancer that lives and never says what it serves: a leave waits for it, until it is closed. */
+async function openSilentBalancer(registry: Registry): Promise<Session> {
+  const balancer = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
+  await balancer.put('balancers/lb', '{"format":1}');
+  return balancer;
 }
 
 test('an agent announces the containers that run, and follows those that come and go', async () => {
@@ -82,8 +90,7 @@ test('a container that is renamed while it leaves is drained before it gets SIGT
   const { engine, agent, idOf, states, present, registry } = await start();
   const sigurg = { stopSignal: 'SIGURG' };
   engine.put('a', web('web-1', sigurg));
-  const balancer = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
-  await balancer.put('balancers/lb', '{"format":1}');
+  const balancer = await openSilentBalancer(registry);
   const process = agent();
   const name = await until('it is there', () => idOf('web-1'));
   engine.send('a', 'kill', { signal: '23' });
@@ -104,8 +111,7 @@ test('a container that is renamed while it leaves is drained before it gets SIGT
 test('a second agent of the engine sends no SIGTERM while the first one drains', async () => {
   const { engine, agent, idOf, states, present, registry } = await start();
   engine.put('a', web('web-1', { stopSignal: 'SIGURG' }));
-  const balancer = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
-  await balancer.put('balancers/lb', '{"format":1}');
+  const balancer = await openSilentBalancer(registry);
   const first = agent();
   const name = await until('it is there', () => idOf('web-1'));
   // It finds the id taken by another address, as one that looks for its addresses in another way does.
@@ -125,9 +131,7 @@ test('a second agent of the engine sends no SIGTERM while the first one drains',
 test('an agent that ends while a container leaves ends the application of the container first', async () => {
   const { engine, agent, idOf, states, registry } = await start();
   engine.put('a', web('web-1', { stopSignal: 'SIGURG' }));
-  // A balancer that lives and never says what it serves: a leave waits for it.
-  const balancer = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
-  await balancer.put('balancers/lb', '{"format":1}');
+  const balancer = await openSilentBalancer(registry);
   const process = agent();
   const name = await until('it is there', () => idOf('web-1'));
   engine.send('a', 'kill', { signal: '23' });

@@ -164,7 +164,7 @@ test('an authority that is broken for several hosts in a row is left alone, and 
     host === 'h29.example.com' ? never(host, 'first', (wait) => wait()) : Promise.reject(broken());
   const { orders, recordOf, entries } = await startLeader({ hosts: names(30), order });
   await until('they have failed', () => recordOf('h2.example.com'));
-  // The eight that begin at once, and those that begin before the third one has failed.
+  // Eight orders begin at once, and some more before the third one has failed.
   expect(orders.length).toBeLessThanOrEqual(12);
   expect(orders).not.toContain('h29.example.com');
   await entries.write({ [renewalKey('h29.example.com')]: 'now' });

@@ -48,16 +48,22 @@ export async function startHosts(bases: readonly Base[] = ['node']) {
     await close();
     throw error;
   }
+  /** The keys of the registry below this one. */
+  const keys = async (below = ''): Promise<readonly string[]> => {
+    const all = await etcdctl('get', '--prefix', '--keys-only', `/pointsman/${below}`); // biome-ignore format: one command
+    return all.split('\n').filter((key) => key !== '').map((key) => key.slice('/pointsman/'.length)); // biome-ignore format: one chain
+  };
   return {
     folder,
     ...hosts,
     close,
     /** Requests to both balancers. */
     load: (host = 'web') => hosts.one.load(host, addresses.one, addresses.two),
-    /** The keys of the registry below this one. */
-    async keys(below = ''): Promise<readonly string[]> {
-      const all = await etcdctl('get', '--prefix', '--keys-only', `/pointsman/${below}`); // biome-ignore format: one command
-      return all.split('\n').filter((key) => key !== '').map((key) => key.slice('/pointsman/'.length)); // biome-ignore format: one chain
+    keys,
+    /** Removes the containers of both hosts, and waits until their agents have removed the instances. */
+    async removeContainers(): Promise<void> {
+      for (const host of Object.values(hosts)) await host.removeContainers();
+      await until('no instance is left', async () => (await keys('instances/')).length === 0, patience);
     },
   };
 }

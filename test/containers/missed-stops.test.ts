@@ -30,8 +30,7 @@ describe.skipIf(reason !== undefined)('a container that is stopped while its age
   }, 15 * minute);
   afterAll(() => hosts?.close(), 2 * minute);
   afterEach(async () => {
-    for (const host of [hosts.one, hosts.two]) await host.removeContainers();
-    await until('no instance is left', async () => (await hosts.keys('instances/')).length === 0, patience);
+    await hosts.removeContainers();
     for (const agent of agents.splice(0)) await kill(agent);
   }, minute);
   const printLogsOnFailure = () =>

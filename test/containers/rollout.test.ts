@@ -39,10 +39,7 @@ describe.skipIf(reason !== undefined)('rollouts on two hosts with two balancers'
     for (const name of names) agents.set(hosts[name], hosts[name].startAgent());
   }, 15 * minute);
   afterAll(() => hosts?.close(), 2 * minute);
-  afterEach(async () => {
-    for (const name of names) await hosts[name].removeContainers();
-    await until('no instance is left', async () => (await hosts.keys('instances/')).length === 0, patience);
-  }, minute);
+  afterEach(() => hosts.removeContainers(), minute);
 
   const printLogsOnFailure = () =>
     onTestFailed(() => {
