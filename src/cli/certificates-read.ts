@@ -1,10 +1,11 @@
 import * as v from 'valibot';
 import { certificateRefusals, mergeRefusals } from '../fleet/certificate-refusals.ts';
 import { leaderKey } from '../model/acme/keys.ts';
+import type { Address } from '../model/address.ts';
 import { describe } from '../model/fault.ts';
 import { type AskingHosts, type ListedCertificate, listCertificates } from '../operate/certificate-list.ts';
-import type { Entry } from '../registry/registry.ts';
-import { askAdmin, type KnownBalancer } from './balancers.ts';
+import type { Entry, Registry } from '../registry/registry.ts';
+import { askAdmin, type KnownBalancer, type lookForBalancers } from './balancers.ts';
 
 /** The certificates of all hosts, as the registry and the balancers that can be asked know them. */
 export type Certificates = {
@@ -31,7 +32,34 @@ const answer = v.object({
 
 type Answer = v.InferOutput<typeof answer>;
 
-/** Asks the balancers which hosts ask for certificates. `entries` are at least those that the list is made of, and `balancers/`. */
+const areas = ['balancers/', 'certificates/', 'acme/'];
+
+export type CertificatesQuery = {
+  /** Where a balancer of this machine may answer. */
+  readonly admin: Address;
+  /** The root of the tree. */
+  readonly root: string | undefined;
+  /** With a word for a person who waits, or without. */
+  readonly findBalancers: typeof lookForBalancers;
+};
+
+/** Reads what the registry has of certificates, and asks the balancers. Rejects with the Fault of the registry. */
+export async function readAllCertificates(
+  registry: Pick<Registry, 'read'>,
+  { admin, root, findBalancers }: CertificatesQuery,
+  signal?: AbortSignal,
+): Promise<Certificates> {
+  const read = await Promise.all(areas.map((area) => registry.read(area, signal)));
+  const entries = read.flatMap((one) => one.entries);
+  const { balancers } = await findBalancers(
+    entries.filter(({ key }) => key.startsWith('balancers/')),
+    admin,
+    { cluster: read[0]?.cluster, root },
+  );
+  return readCertificates(entries, balancers, Date.now());
+}
+
+/** Asks the balancers which hosts ask for certificates. `entries` has all keys of `balancers/`, `certificates/` and `acme/`. */
 export async function readCertificates(
   entries: readonly Entry[],
   balancers: readonly KnownBalancer[],

@@ -7,7 +7,7 @@ import { describeCertificateState } from '../operate/describe-certificate.ts';
 import { certificatesCommand } from '../settings/certificates.ts';
 import { rootOf } from '../settings/registry.ts';
 import { findBalancers } from './balancers.ts';
-import { type Certificates, readCertificates } from './certificates-read.ts';
+import { type Certificates, readAllCertificates } from './certificates-read.ts';
 import { done } from './exit-code.ts';
 import { formatTable } from './format-table.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
@@ -20,14 +20,8 @@ export async function run(invocation: Invocation): Promise<number> {
   const { json, renew, admin, ...settings } = await readInvocation(certificatesCommand, invocation);
   const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   try {
-    const read = await Promise.all(['balancers/', 'certificates/', 'acme/'].map((prefix) => registry.read(prefix)));
-    const entries = read.flatMap((one) => one.entries);
-    const { balancers } = await findBalancers(
-      entries.filter(({ key }) => key.startsWith('balancers/')),
-      admin,
-      { cluster: read[0]?.cluster, root: rootOf(settings.registry) },
-    );
-    const certificates = await readCertificates(entries, balancers, Date.now());
+    const root = rootOf(settings.registry);
+    const certificates = await readAllCertificates(registry, { admin, root, findBalancers });
     if (renew === undefined) {
       if (json) printJson(certificates);
       else print(formatCertificates(certificates, Date.now(), formatOf(process.stdout)));

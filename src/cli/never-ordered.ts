@@ -6,7 +6,7 @@ import { noRevision } from '../model/revision.ts';
 import { describeObstacle } from '../operate/describe-certificate.ts';
 import type { Registry } from '../registry/registry.ts';
 import { lookForBalancers } from './balancers.ts';
-import { type Certificates, readCertificates } from './certificates-read.ts';
+import { type Certificates, readAllCertificates } from './certificates-read.ts';
 
 export type OrderWatch = {
   readonly host: string;
@@ -35,14 +35,8 @@ export async function whyNeverOrdered(watch: OrderWatch, signal: AbortSignal): P
       const revision = policies.reduce((newest, one) => (one.revision > newest ? one.revision : newest), noRevision);
       if (!isReached(await awaitFleet(fleet, { revision, keys: new Set() }, signal))) return undefined;
       await pause(freshMs, undefined, { signal });
-      const read = await Promise.all(areas.map((area) => registry.read(area, signal)));
-      const entries = read.flatMap((one) => one.entries);
-      const { balancers } = await lookForBalancers(
-        entries.filter(({ key }) => key.startsWith('balancers/')),
-        admin,
-        { cluster: read[0]?.cluster, root },
-      );
-      const reason = neverOrdered(host, await readCertificates(entries, balancers, Date.now()));
+      const query = { admin, root, findBalancers: lookForBalancers };
+      const reason = neverOrdered(host, await readAllCertificates(registry, query, signal));
       if (reason !== undefined) return reason;
       await pause(againMs, undefined, { signal });
     }
@@ -51,8 +45,6 @@ export async function whyNeverOrdered(watch: OrderWatch, signal: AbortSignal): P
   }
   return undefined;
 }
-
-const areas = ['balancers/', 'certificates/', 'acme/'];
 
 /** The same as far as the list of certificates tells it; undefined: one may be ordered. */
 export function neverOrdered(host: string, { list, isComplete }: Certificates): string | undefined {
